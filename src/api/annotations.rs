@@ -1,0 +1,89 @@
+//! Annotations of target Secrets and of `OAuthClientToken`s.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// On a target: when the token was asked for (RFC 3339, whole seconds).
+pub const ISSUED_AT: &str = "tokenward.dev/issued-at";
+/// On a target: when the token expires.
+pub const EXPIRES_AT: &str = "tokenward.dev/expires-at";
+/// On a target: when the next token is asked for.
+pub const REFRESH_AT: &str = "tokenward.dev/refresh-at";
+/// On a target: digest of what the token was asked with.
+pub const INPUTS: &str = "tokenward.dev/inputs";
+/// On a target: the resource that it belongs to, see [`Owner`].
+pub const OWNER: &str = "tokenward.dev/owner";
+/// On a Secret that is not ours: the name of the token that may take it over.
+pub const ALLOW: &str = "tokenward.dev/allow";
+/// On an `OAuthClientToken`: any new value asks for a refresh.
+pub const REFRESH_REQUESTED_AT: &str = "tokenward.dev/refresh-requested-at";
+
+/// Whose a target Secret is. Written as `KIND/NAMESPACE/NAME/UID`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Kind of the resource.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl Owner {
+    /// Reads the annotation's value; `None` where it is not of the form.
+    pub fn parse(value: &str) -> Option<Self> {
+        let mut parts = value.split('/').map(str::to_owned);
+        let owner = Self {
+            kind: parts.next()?,
+            namespace: parts.next()?,
+            name: parts.next()?,
+            uid: parts.next()?,
+        };
+        parts.next().is_none().then_some(owner)
+    }
+
+    /// Whether `other` is the same resource but for its uid, as after a restore from backup.
+    pub fn same_name(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.namespace == other.namespace && self.name == other.name
+    }
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.kind, self.namespace, self.name, self.uid)
+    }
+}
+
+/// A time as annotations hold it.
+pub fn format_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Reads a time; `None` where it is none.
+pub fn parse_time(value: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(value).ok().map(|time| time.with_timezone(&Utc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_survives_being_written_and_read() {
+        let owner = Owner {
+            kind: "OAuthClientToken".into(),
+            namespace: "web".into(),
+            name: "shop.orders".into(),
+            uid: "8f6c".into(),
+        };
+        assert_eq!(Owner::parse(&owner.to_string()), Some(owner));
+    }
+
+    #[test]
+    fn what_is_not_an_owner_is_none() {
+        for value in ["", "a/b/c", "a/b/c/d/e"] {
+            assert_eq!(Owner::parse(value), None, "{value}");
+        }
+    }
+}

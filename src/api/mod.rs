@@ -1,0 +1,78 @@
+//! The resources of group `tokenward.dev`: types, validation rules, conditions
+//! and annotations. Data only; what they mean is decided in [`crate::decide`].
+
+pub mod annotations;
+mod cluster_provider;
+pub mod conditions;
+mod crds;
+mod document;
+mod provider;
+mod token;
+
+pub use cluster_provider::{
+    ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCredentials, Usage,
+};
+pub use crds::crds;
+pub use document::{
+    BasicEncoding, ClientAuthentication, Encoding, ErrorRule, Errors, Expiry, ExpiryKind, Grant,
+    Limits, Method, ProviderDocument, Request, Response, RuleClass,
+};
+pub use provider::{OAuthProvider, ProviderStatus};
+pub use token::{
+    InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus, ProviderKind,
+    ProviderRef, SecretRef, Target, TokenState,
+};
+
+/// API group of every resource of ours.
+pub const GROUP: &str = "tokenward.dev";
+
+/// The field manager of every write of ours, and the value of
+/// `app.kubernetes.io/managed-by` on target Secrets.
+pub const MANAGER: &str = "tokenward";
+
+/// Label that every target Secret carries.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// Schema fragments that several fields share.
+pub(crate) mod schema {
+    use schemars::{Schema, SchemaGenerator, json_schema};
+
+    /// A DNS-1123 subdomain: the name of an object.
+    pub(crate) fn object_name(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 253,
+            "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+        })
+    }
+
+    /// A duration as Go prints it, e.g. `1h30m`.
+    pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "maxLength": 32,
+            "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+        })
+    }
+
+    /// JSON Pointers (RFC 6901), first match wins.
+    pub(crate) fn pointers(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 16,
+            "items": {"type": "string", "maxLength": 256, "pattern": r"^(/([^~/]|~[01])*)+$"},
+            "x-kubernetes-list-type": "atomic"
+        })
+    }
+
+    /// Any JSON object: values keep their type.
+    pub(crate) fn json_object(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "maxProperties": 64,
+            "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true}
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! What can go wrong, for people ([`Error::message`]), for machines ([`Error::reason`]) and for
+//! the schedule ([`Error::class`]).
+
+use std::time::Duration;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Nothing changes until a person acts; probed rarely all the same.
+    Permanent,
+    /// Worth another try, with backoff.
+    Transient,
+    /// The provider wants silence for a while.
+    Throttled,
+    /// The request may or may not have had its effect.
+    Ambiguous,
+    /// Something that this needs is not there yet; its coming is watched for.
+    Waiting,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident => $class:ident,)*) => {
+        /// A stable PascalCase word for what went wrong: condition reason, event reason and
+        /// metric label.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// What an error of this reason means, unless it says otherwise itself.
+            pub fn class(self) -> Class {
+                match self { $(Self::$name => Class::$class,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The provider's document, or the request made from it, is wrong.
+    InvalidProvider => Permanent,
+    /// The token's own spec does not fit its provider.
+    InvalidSpec => Permanent,
+    /// The provider that is referred to does not exist.
+    ProviderNotFound => Waiting,
+    /// The operator works on namespaced kinds only.
+    ClusterKindsDisabled => Permanent,
+    /// The cluster provider does not admit the token's namespace.
+    NamespaceNotAdmitted => Permanent,
+    /// A scope that the platform's client may not be asked for.
+    ScopeNotAllowed => Permanent,
+    /// A parameter that may not be set with the platform's client.
+    ParameterNotAllowed => Permanent,
+    /// Own credentials where the cluster provider forbids them.
+    OwnCredentialsForbidden => Permanent,
+    /// Neither the token nor its provider names a credentials Secret.
+    CredentialsNotSpecified => Permanent,
+    /// The credentials Secret does not exist.
+    CredentialsNotFound => Waiting,
+    /// The credentials Secret lacks a key.
+    CredentialsKeyMissing => Waiting,
+    /// A credential cannot be used as it is.
+    InvalidCredentials => Permanent,
+    /// The target Secret is somebody else's.
+    SecretNotOwned => Permanent,
+    /// A Secret type that is never read or written.
+    SecretTypeNotAllowed => Permanent,
+    /// The address guard refused the token endpoint.
+    EgressDenied => Permanent,
+    /// No connection, or it broke.
+    ProviderUnreachable => Transient,
+    /// No answer in time.
+    ProviderTimeout => Transient,
+    /// The provider answered with an error that may pass.
+    ProviderError => Transient,
+    /// The provider wants fewer requests.
+    ProviderThrottled => Throttled,
+    /// The provider refused for good.
+    TokenRequestRejected => Permanent,
+    /// The answer is not what the document says.
+    InvalidResponse => Transient,
+    /// The API server (or the disk) did not take the Secret.
+    WriteFailed => Transient,
+    /// The API server (or the disk) could not be read.
+    ReadFailed => Transient,
+}
+
+/// Something that went wrong. Its text holds no token, secret, query string or text of an answer:
+/// whoever makes one sees to that.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    reason: Reason,
+    class: Class,
+    message: String,
+    retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// An error of the reason's usual class.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, class: reason.class(), message: message.into(), retry_after: None }
+    }
+
+    /// The same with another class.
+    #[must_use]
+    pub fn with_class(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// The same with the provider's wish for silence.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// Stable word.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// For people: what is wrong, where, and what would be right.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// How long the provider asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+/// `, did you mean …?` where one of `known` is close to `name`, else the list of them.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let best = known
+        .iter()
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), *candidate))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((likeness, candidate)) if likeness >= 0.5 => format!("; did you mean {candidate:?}?"),
+        Some(_) => format!("; known: {}", known.join(", ")),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_offered() {
+        assert_eq!(nearest("hots", ["host", "version"]), "; did you mean \"host\"?");
+        assert_eq!(nearest("zzz", ["host", "version"]), "; known: host, version");
+        assert_eq!(nearest("zzz", []), "");
+    }
+
+    #[test]
+    fn every_reason_has_its_own_word() {
+        let words: std::collections::BTreeSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        assert_eq!(words.len(), Reason::ALL.len());
+    }
+}

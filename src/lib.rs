@@ -1,0 +1,4 @@
+//! tokenward
+pub mod api;
+pub mod clock;
+pub mod error;
