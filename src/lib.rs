@@ -1,4 +1,6 @@
 //! tokenward
 pub mod api;
+pub mod catalogue;
 pub mod clock;
 pub mod error;
+pub mod oauth;

@@ -62,9 +62,11 @@ pub struct Stamp {
 
 /// Sets a condition. `lastTransitionTime` moves only when the status does.
 pub fn set(conditions: &mut Vec<Condition>, type_: &str, verdict: Verdict, stamp: Stamp) {
-    let since = find(conditions, type_)
-        .filter(|condition| condition.status == verdict.status)
-        .map_or_else(|| crate::clock::to_kube(stamp.now), |condition| condition.last_transition_time.clone());
+    let since =
+        find(conditions, type_).filter(|condition| condition.status == verdict.status).map_or_else(
+            || crate::clock::to_kube(stamp.now),
+            |condition| condition.last_transition_time.clone(),
+        );
     let condition = Condition {
         type_: type_.to_owned(),
         status: verdict.status.to_owned(),

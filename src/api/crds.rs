@@ -28,7 +28,9 @@ fn scrub(value: &mut serde_json::Value) {
             // types are meant.
             map.retain(|key, value| match key.as_str() {
                 "nullable" => !value.is_boolean(),
-                "format" => value.as_str().is_none_or(|f| matches!(f, "date-time" | "int32" | "int64")),
+                "format" => {
+                    value.as_str().is_none_or(|f| matches!(f, "date-time" | "int32" | "int64"))
+                }
                 _ => true,
             });
             map.values_mut().for_each(scrub);

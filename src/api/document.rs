@@ -231,7 +231,10 @@ pub struct ErrorRule {
     pub status: Option<Vec<u16>>,
     /// Error codes. They are shown to people, beside the registered ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_.:/-]+$")))]
+    #[schemars(
+        length(min = 1, max = 32),
+        inner(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_.:/-]+$"))
+    )]
     pub code: Option<Vec<String>>,
     /// A part of the message, in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,9 +9,7 @@ mod document;
 mod provider;
 mod token;
 
-pub use cluster_provider::{
-    ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCredentials, Usage,
-};
+pub use cluster_provider::{ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCredentials, Usage};
 pub use crds::crds;
 pub use document::{
     BasicEncoding, ClientAuthentication, Encoding, ErrorRule, Errors, Expiry, ExpiryKind, Grant,

@@ -21,11 +21,20 @@ use super::ProviderDocument;
     derive = "PartialEq",
     doc = "OAuthProvider tells how a token endpoint is spoken to. It is usable in its own namespace only.",
     selectable = ".spec.preset",
-    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
     printcolumn(name = "Preset", type_ = "string", json_path = ".spec.preset"),
     printcolumn(name = "Tokens", type_ = "integer", json_path = ".status.tokens"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, priority = 1),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OAuthProviderSpec {

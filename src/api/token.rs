@@ -212,5 +212,3 @@ pub(super) fn conditions_schema(generator: &mut schemars::SchemaGenerator) -> sc
     schema.insert("x-kubernetes-list-map-keys".to_owned(), serde_json::json!(["type"]));
     schema
 }
-
-

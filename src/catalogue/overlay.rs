@@ -1,0 +1,54 @@
+//! The overlay: maps merge by key, scalars and lists replace, `""` removes an entry.
+
+use serde_json::{Map, Value};
+
+/// Lays `over` on `base`.
+pub(super) fn overlay(base: Value, over: Value) -> Value {
+    merge(base, over, "")
+}
+
+fn merge(base: Value, over: Value, field: &str) -> Value {
+    let Value::Object(over) = over else { return over };
+    let mut merged = match base {
+        Value::Object(base) => canonical(base, field),
+        _ => Map::new(),
+    };
+    for (key, value) in canonical(over, field) {
+        if value.as_str() == Some("") {
+            merged.remove(&key);
+            continue;
+        }
+        let below = merged.remove(&key).unwrap_or(Value::Null);
+        let value = merge(below, value, &key);
+        merged.insert(key, value);
+    }
+    Value::Object(merged)
+}
+
+/// Header names are the same in any case (RFC 9110 section 5.1), so they must meet in one.
+fn canonical(map: Map<String, Value>, field: &str) -> Map<String, Value> {
+    if field != "headers" {
+        return map;
+    }
+    map.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    #[rstest]
+    #[case::maps_merge(json!({"a": {"x": 1, "y": 2}}), json!({"a": {"y": 3}}), json!({"a": {"x": 1, "y": 3}}))]
+    #[case::scalars_replace(json!({"a": 1}), json!({"a": 2}), json!({"a": 2}))]
+    #[case::lists_replace(json!({"a": [1, 2]}), json!({"a": [3]}), json!({"a": [3]}))]
+    #[case::empty_removes(json!({"a": "x", "b": "y"}), json!({"a": ""}), json!({"b": "y"}))]
+    #[case::empty_removes_a_map(json!({"a": {"x": 1}}), json!({"a": ""}), json!({}))]
+    #[case::empty_without_base(json!(null), json!({"a": "", "b": {"c": ""}}), json!({"b": {}}))]
+    #[case::headers_meet_in_any_case(json!({"headers": {"Accept": "a"}}), json!({"headers": {"ACCEPT": "b"}}), json!({"headers": {"accept": "b"}}))]
+    #[case::parameters_keep_their_case(json!({"parameters": {"Scope": "a"}}), json!({"parameters": {"scope": "b"}}), json!({"parameters": {"Scope": "a", "scope": "b"}}))]
+    fn overlays(#[case] base: Value, #[case] over: Value, #[case] expected: Value) {
+        assert_eq!(overlay(base, over), expected);
+    }
+}

@@ -1,0 +1,83 @@
+//! Credential values: read when needed, dropped (and wiped) after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+
+use crate::error::{Error, Reason, nearest};
+
+/// The bytes of a credentials Secret, by key.
+pub type CredentialValues = BTreeMap<String, SecretBox<Vec<u8>>>;
+
+/// The values of one credentials Secret. They come from exactly one Secret, never mixed.
+pub struct Credentials {
+    /// `NAMESPACE/NAME`, for messages.
+    source: String,
+    values: BTreeMap<String, SecretString>,
+    not_text: BTreeSet<String>,
+}
+
+impl Credentials {
+    /// Takes over the values of Secret `source` (`NAMESPACE/NAME`).
+    pub fn new(source: impl Into<String>, values: CredentialValues) -> Self {
+        let mut credentials =
+            Self { source: source.into(), values: BTreeMap::new(), not_text: BTreeSet::new() };
+        for (key, value) in values {
+            match std::str::from_utf8(value.expose_secret()) {
+                Ok(text) => {
+                    credentials.values.insert(key, SecretString::from(text));
+                }
+                Err(_) => {
+                    credentials.not_text.insert(key);
+                }
+            }
+        }
+        credentials
+    }
+
+    /// The value of a key, or an error that names the Secret, the key and the keys that are there.
+    pub fn get(&self, key: &str) -> Result<&SecretString, Error> {
+        if self.not_text.contains(key) {
+            let message = format!("Secret {}: key {key:?} is not UTF-8 text", self.source);
+            return Err(Error::new(Reason::InvalidCredentials, message));
+        }
+        match self.values.get(key) {
+            Some(value) if !value.expose_secret().is_empty() => Ok(value),
+            Some(_) => {
+                let message = format!("Secret {}: key {key:?} is empty", self.source);
+                Err(Error::new(Reason::CredentialsKeyMissing, message))
+            }
+            None => {
+                let hint = nearest(key, self.values.keys().map(String::as_str));
+                let message = format!("Secret {} has no key {key:?}{hint}", self.source);
+                Err(Error::new(Reason::CredentialsKeyMissing, message))
+            }
+        }
+    }
+
+    /// Those of `keys` whose value ends in a newline, which is seldom meant.
+    pub fn ending_in_newline<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        keys.into_iter()
+            .filter(|key| {
+                self.values.get(*key).is_some_and(|value| value.expose_secret().ends_with('\n'))
+            })
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Every value, for the check that nothing shown contains one.
+    pub(super) fn values(&self) -> impl Iterator<Item = &SecretString> {
+        self.values.values()
+    }
+
+    /// `NAMESPACE/NAME` of the Secret.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("source", &self.source).finish_non_exhaustive()
+    }
+}

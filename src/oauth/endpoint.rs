@@ -1,0 +1,393 @@
+//! A token endpoint: a merged document with its defaults applied, its templates read and every
+//! name in it checked. What is wrong with a document is found here, before any request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use reqwest::header::HeaderName;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::template::{Name, Template, invalid};
+use super::url_template::{UrlTemplate, is_authority};
+use crate::api::{
+    BasicEncoding, ClientAuthentication, Encoding, ErrorRule, ExpiryKind, Grant, Method,
+    ProviderDocument,
+};
+use crate::catalogue::{Format, Input, Merged};
+use crate::error::{Error, nearest};
+
+/// Where a provider comes from, which says how far it may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Provenance {
+    /// A tenant wrote it: private addresses are refused too.
+    Namespaced,
+    /// A platform team wrote it.
+    Cluster,
+}
+
+/// A token endpoint, ready to be asked.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    pub(super) url: UrlTemplate,
+    pub(super) method: Method,
+    pub(super) encoding: Encoding,
+    pub(super) headers: Vec<(HeaderName, Template)>,
+    pub(super) parameters: BTreeMap<String, ParameterTemplate>,
+    pub(super) grant: Grant,
+    pub(super) client_authentication: Vec<ClientAuthentication>,
+    pub(super) basic_encoding: BasicEncoding,
+    pub(super) response: ResponseRules,
+    pub(super) errors: ErrorRules,
+    pub(super) ca_bundle: Option<String>,
+    pub(super) provenance: Provenance,
+    variables: BTreeMap<String, String>,
+    credential_keys: BTreeSet<String>,
+    parameter_names: BTreeSet<String>,
+    min_interval: Option<Duration>,
+    shape: Value,
+}
+
+/// A parameter: a template, or JSON with templates in it.
+#[derive(Clone, Debug)]
+pub(super) enum ParameterTemplate {
+    Text(Template),
+    Literal(Value),
+    List(Vec<Self>),
+    Object(BTreeMap<String, Self>),
+}
+
+/// How an answer is read.
+#[derive(Clone, Debug)]
+pub(super) struct ResponseRules {
+    pub(super) success_status: Vec<u16>,
+    pub(super) token: Vec<String>,
+    pub(super) token_type: Vec<String>,
+    pub(super) scope: Vec<String>,
+    pub(super) expiry_kind: ExpiryKind,
+    pub(super) expiry_at: Vec<String>,
+    pub(super) default_life: Option<Duration>,
+}
+
+/// How a refusal is read.
+#[derive(Clone, Debug)]
+pub(super) struct ErrorRules {
+    pub(super) code: Vec<String>,
+    pub(super) message: Vec<String>,
+    pub(super) rules: Vec<ErrorRule>,
+}
+
+/// Headers that belong to the connection or to the client (RFC 9110 section 7.6.1), not to a
+/// document.
+const RESERVED_HEADERS: &[&str] = &[
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "proxy-connection",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "expect",
+];
+
+impl Endpoint {
+    /// Checks a merged document and makes it ready. Every error is `InvalidProvider`.
+    pub fn compile(merged: Merged, provenance: Provenance) -> Result<Self, Error> {
+        let Merged { document, inputs } = merged;
+        let shape = shape(&document);
+        let request = document.request.clone().unwrap_or_default();
+        let url = request.url.as_deref().ok_or_else(|| {
+            invalid(
+                "spec.request.url is not set: name a preset, or say where the token endpoint is",
+            )
+        })?;
+        let url = Template::parse(url, "request.url")?;
+        let headers = headers(&request.headers)?;
+        let parameters = request
+            .parameters
+            .iter()
+            .map(|(name, value)| {
+                Ok((
+                    name.clone(),
+                    ParameterTemplate::parse(value, &format!("request.parameters.{name}"))?,
+                ))
+            })
+            .collect::<Result<BTreeMap<_, _>, Error>>()?;
+
+        let mut names: BTreeSet<Name> = url.names().cloned().collect();
+        names.extend(headers.iter().flat_map(|(_, template)| template.names().cloned()));
+        parameters.values().for_each(|parameter| parameter.collect_names(&mut names));
+        let variables = variables(&document, &inputs, &names)?;
+        let url =
+            UrlTemplate::compile(&url, |name| variables.get(name).map_or("", String::as_str))?;
+
+        let grant = document.grant.unwrap_or(Grant::ClientCredentials);
+        let client_authentication = client_authentication(&document, grant);
+        let mut endpoint = Self {
+            url,
+            method: request.method.unwrap_or(Method::Post),
+            encoding: request.encoding.unwrap_or(Encoding::Form),
+            headers,
+            parameters,
+            grant,
+            client_authentication,
+            basic_encoding: document.basic_encoding.unwrap_or(BasicEncoding::Form),
+            response: response_rules(&document),
+            errors: error_rules(&document),
+            ca_bundle: document.ca_bundle.clone(),
+            provenance,
+            variables,
+            credential_keys: BTreeSet::new(),
+            parameter_names: BTreeSet::new(),
+            min_interval: document.limits.and_then(|l| l.min_interval).map(Duration::from),
+            shape,
+        };
+        endpoint.note_names(names);
+        endpoint.check_encoding()?;
+        Ok(endpoint)
+    }
+
+    /// The least time between a success and the next request, where the document sets one.
+    pub fn min_interval(&self) -> Option<Duration> {
+        self.min_interval
+    }
+
+    /// The keys of the credentials Secret that a request is made from.
+    pub fn credential_keys(&self) -> impl Iterator<Item = &str> {
+        self.credential_keys.iter().map(String::as_str)
+    }
+
+    /// The parameters that the document has a place for.
+    pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
+        self.parameter_names.iter().map(String::as_str)
+    }
+
+    /// Whether asking for scopes has any effect.
+    pub fn takes_scopes(&self) -> bool {
+        self.grant != Grant::None
+    }
+
+    /// Scheme, host and port of the token endpoint.
+    pub fn origin(&self) -> &Url {
+        self.url.origin()
+    }
+
+    /// Whether the provider is cluster-scoped or a tenant's.
+    pub fn provenance(&self) -> Provenance {
+        self.provenance
+    }
+
+    /// What of the document shapes a request, for digests.
+    pub(super) fn shape(&self) -> &Value {
+        &self.shape
+    }
+
+    pub(super) fn variable(&self, name: &str) -> &str {
+        self.variables.get(name).map_or("", String::as_str)
+    }
+
+    fn note_names(&mut self, names: BTreeSet<Name>) {
+        for name in names {
+            match name {
+                Name::Credential(key) => drop(self.credential_keys.insert(key)),
+                Name::Parameter(name) => drop(self.parameter_names.insert(name)),
+                Name::Variable(_) => {}
+            }
+        }
+        for method in &self.client_authentication {
+            let keys: &[&str] = match method {
+                ClientAuthentication::None if self.grant == Grant::None => &[],
+                ClientAuthentication::None => &["client_id"],
+                ClientAuthentication::ClientSecretBasic
+                | ClientAuthentication::ClientSecretPost => &["client_id", "client_secret"],
+            };
+            self.credential_keys.extend(keys.iter().map(|key| (*key).to_owned()));
+        }
+    }
+
+    /// Refuses what cannot travel in the encoding that is asked for.
+    fn check_encoding(&self) -> Result<(), Error> {
+        let nested = self.parameters.iter().find(|(_, value)| value.is_nested());
+        match (self.encoding, nested) {
+            (Encoding::Form | Encoding::Query, Some((name, _))) => Err(invalid(format!(
+                "request.parameters.{name}: an object needs request.encoding json"
+            ))),
+            (Encoding::None, _) if !self.parameters.is_empty() => {
+                Err(invalid("request.parameters are set, but request.encoding none sends nothing"))
+            }
+            (Encoding::Form | Encoding::Json, _) if self.method == Method::Get => {
+                Err(invalid("request.method GET has no body: use request.encoding query or none"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ParameterTemplate {
+    fn parse(value: &Value, place: &str) -> Result<Self, Error> {
+        Ok(match value {
+            Value::String(text) => Self::Text(Template::parse(text, place)?),
+            Value::Array(items) => Self::List(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, item)| Self::parse(item, &format!("{place}[{index}]")))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Object(fields) => Self::Object(
+                fields
+                    .iter()
+                    .map(|(key, field)| {
+                        Ok((key.clone(), Self::parse(field, &format!("{place}.{key}"))?))
+                    })
+                    .collect::<Result<_, Error>>()?,
+            ),
+            literal => Self::Literal(literal.clone()),
+        })
+    }
+
+    fn collect_names(&self, names: &mut BTreeSet<Name>) {
+        match self {
+            Self::Text(template) => names.extend(template.names().cloned()),
+            Self::List(items) => items.iter().for_each(|item| item.collect_names(names)),
+            Self::Object(fields) => fields.values().for_each(|field| field.collect_names(names)),
+            Self::Literal(_) => {}
+        }
+    }
+
+    fn is_nested(&self) -> bool {
+        match self {
+            Self::Object(_) => true,
+            Self::List(items) => items.iter().any(|i| matches!(i, Self::Object(_) | Self::List(_))),
+            _ => false,
+        }
+    }
+}
+
+fn headers(headers: &BTreeMap<String, String>) -> Result<Vec<(HeaderName, Template)>, Error> {
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let place = format!("request.headers.{name}");
+            let header = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| invalid(format!("{place}: not a header's name")))?;
+            if RESERVED_HEADERS.contains(&header.as_str()) {
+                return Err(invalid(format!(
+                    "{place} belongs to the connection and cannot be set"
+                )));
+            }
+            Ok((header, Template::parse(value, &place)?))
+        })
+        .collect()
+}
+
+/// The values of all variables that the document uses. Those that it declares and an overlay
+/// leaves unused do no harm; those that nothing knows are a slip of the pen.
+fn variables(
+    document: &ProviderDocument,
+    inputs: &BTreeMap<String, Input>,
+    names: &BTreeSet<Name>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let used: BTreeSet<&str> = names
+        .iter()
+        .filter_map(|name| match name {
+            Name::Variable(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let known = || used.iter().copied().chain(inputs.keys().map(String::as_str));
+    for name in document.variables.keys() {
+        if !known().any(|known| known == name) {
+            let hint = nearest(name, known());
+            return Err(invalid(format!(
+                "spec.variables.{name} is not used by the document{hint}"
+            )));
+        }
+    }
+    let mut values = BTreeMap::new();
+    for name in used {
+        let input = inputs.get(name);
+        let given = document.variables.get(name).or_else(|| input?.default.as_ref());
+        let value = match (given, input) {
+            (Some(value), _) => value.clone(),
+            (None, Some(input)) if !input.required => String::new(),
+            (None, input) => return Err(missing(name, input, &document.variables)),
+        };
+        check_format(name, &value, input)?;
+        values.insert(name.to_owned(), value);
+    }
+    Ok(values)
+}
+
+fn missing(name: &str, input: Option<&Input>, given: &BTreeMap<String, String>) -> Error {
+    let what = input.map_or(String::new(), |input| format!(" ({})", input.description));
+    let hint = match given.is_empty() {
+        true => String::new(),
+        false => nearest(name, given.keys().map(String::as_str)),
+    };
+    invalid(format!("spec.variables.{name}{what} is not set{hint}"))
+}
+
+fn check_format(name: &str, value: &str, input: Option<&Input>) -> Result<(), Error> {
+    let wrong = |what: &str| Err(invalid(format!("spec.variables.{name} is not {what}")));
+    match input.map(|input| input.format) {
+        Some(Format::Url) if Url::parse(value).is_err() => {
+            wrong("an absolute URL, as https://login.example.com/oauth/token")
+        }
+        Some(Format::Host) if !is_authority(value) => {
+            wrong("a host with an optional port, as login.example.com")
+        }
+        Some(Format::PathSegment) if matches!(value, "" | "." | "..") => {
+            wrong("a path segment: empty, . and .. are refused")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn client_authentication(document: &ProviderDocument, grant: Grant) -> Vec<ClientAuthentication> {
+    document.client_authentication.clone().unwrap_or_else(|| match grant {
+        Grant::None => vec![ClientAuthentication::None],
+        // RFC 6749 section 2.3.1: the one that every server must support.
+        Grant::ClientCredentials => vec![ClientAuthentication::ClientSecretBasic],
+    })
+}
+
+fn response_rules(document: &ProviderDocument) -> ResponseRules {
+    let response = document.response.clone().unwrap_or_default();
+    let expiry = response.expiry.unwrap_or_default();
+    let pointers =
+        |given: Option<Vec<String>>, usual: &str| given.unwrap_or(vec![usual.to_owned()]);
+    let kind = expiry.kind.unwrap_or(ExpiryKind::Seconds);
+    ResponseRules {
+        success_status: response.success_status.unwrap_or(vec![200]),
+        // Without `at`, a JWT's life is read from the token itself.
+        expiry_at: match kind {
+            ExpiryKind::Jwt | ExpiryKind::None => expiry.at.unwrap_or_default(),
+            _ => pointers(expiry.at, "/expires_in"),
+        },
+        expiry_kind: kind,
+        default_life: expiry.default.map(Duration::from),
+        token: pointers(response.token, "/access_token"),
+        token_type: pointers(response.token_type, "/token_type"),
+        scope: pointers(response.scope, "/scope"),
+    }
+}
+
+fn error_rules(document: &ProviderDocument) -> ErrorRules {
+    let errors = document.errors.clone().unwrap_or_default();
+    ErrorRules {
+        code: errors.code.unwrap_or(vec!["/error".to_owned()]),
+        message: errors.message.unwrap_or(vec!["/error_description".to_owned()]),
+        rules: errors.rules.unwrap_or_default(),
+    }
+}
+
+/// The document less what does not shape a request: a gentler pace needs no new token.
+fn shape(document: &ProviderDocument) -> Value {
+    let document = ProviderDocument { limits: None, errors: None, ..document.clone() };
+    serde_json::to_value(document).unwrap_or_else(|_| json!({}))
+}

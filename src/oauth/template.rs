@@ -1,0 +1,142 @@
+//! Templates of provider documents: text with `{{ NAME }}` in it, and nothing more.
+//!
+//! Names only, by design: a document is written by tenants, so its language has no loops, calls or
+//! filters to abuse, and every name can be checked before a request is made (ADR 0003).
+
+use std::fmt;
+
+use crate::error::{Error, Reason, nearest};
+
+/// Text with names to fill in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Template {
+    pub(super) parts: Vec<Part>,
+}
+
+/// A piece of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Literal(String),
+    Name(Name),
+}
+
+/// What a template may name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Name {
+    /// `{{ host }}`: a variable of the document.
+    Variable(String),
+    /// `{{ parameters.act_as }}`: of the token's spec.
+    Parameter(String),
+    /// `{{ credentials.client_id }}`: a key of the credentials Secret.
+    Credential(String),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => f.write_str(name),
+            Self::Parameter(name) => write!(f, "parameters.{name}"),
+            Self::Credential(name) => write!(f, "credentials.{name}"),
+        }
+    }
+}
+
+impl Template {
+    /// Reads a template. `place` is where it stands, for messages.
+    pub(super) fn parse(text: &str, place: &str) -> Result<Self, Error> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((literal, after)) = rest.split_once("{{") {
+            let (expression, tail) = after
+                .split_once("}}")
+                .ok_or_else(|| invalid(format!("{place}: a {{{{ is not closed by }}}}")))?;
+            push_literal(&mut parts, literal);
+            parts.push(Part::Name(parse_name(expression.trim(), place)?));
+            rest = tail;
+        }
+        push_literal(&mut parts, rest);
+        Ok(Self { parts })
+    }
+
+    /// The names that it uses.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Name(name) => Some(name),
+            Part::Literal(_) => None,
+        })
+    }
+
+    /// Fills in every name. Values are taken as they are, never as templates again.
+    pub(super) fn render<'a>(&'a self, mut value: impl FnMut(&'a Name) -> &'a str) -> String {
+        self.parts.iter().fold(String::new(), |mut text, part| {
+            text.push_str(match part {
+                Part::Literal(literal) => literal,
+                Part::Name(name) => value(name),
+            });
+            text
+        })
+    }
+}
+
+fn push_literal(parts: &mut Vec<Part>, literal: &str) {
+    if !literal.is_empty() {
+        parts.push(Part::Literal(literal.to_owned()));
+    }
+}
+
+fn parse_name(expression: &str, place: &str) -> Result<Name, Error> {
+    let well_formed = |name: &str, extra: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || extra.contains(c))
+    };
+    match expression.split_once('.') {
+        None if well_formed(expression, "") => Ok(Name::Variable(expression.to_owned())),
+        Some(("parameters", name)) if well_formed(name, ".-") => {
+            Ok(Name::Parameter(name.to_owned()))
+        }
+        Some(("credentials", name)) if well_formed(name, ".-") => {
+            Ok(Name::Credential(name.to_owned()))
+        }
+        Some((namespace, name)) if well_formed(name, ".-") && well_formed(namespace, "") => {
+            let hint = nearest(namespace, ["parameters", "credentials"]);
+            Err(invalid(format!("{place}: {{{{ {expression} }}}} names no known group{hint}")))
+        }
+        _ => Err(invalid(format!(
+            "{place}: a template holds a name only, as {{{{ host }}}}, {{{{ parameters.act_as }}}} \
+             or {{{{ credentials.client_id }}}}"
+        ))),
+    }
+}
+
+pub(super) fn invalid(message: impl Into<String>) -> Error {
+    Error::new(Reason::InvalidProvider, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[test]
+    fn values_are_never_read_as_templates() {
+        let template = Template::parse("a{{ x }}b{{parameters.y}}", "here").unwrap();
+        let rendered = template.render(|name| match name {
+            Name::Variable(_) => "{{ credentials.client_secret }}",
+            _ => "1",
+        });
+        assert_eq!(rendered, "a{{ credentials.client_secret }}b1");
+    }
+
+    #[rstest]
+    #[case("{{ host ", "not closed")]
+    #[case("{{ }}", "holds a name only")]
+    #[case("{{ host | upper }}", "holds a name only")]
+    #[case("{{ 1 + 1 }}", "holds a name only")]
+    #[case("{{ params.x }}", "did you mean \"parameters\"?")]
+    #[case("{{ range(10) }}", "holds a name only")]
+    fn what_is_no_name_is_refused(#[case] text: &str, #[case] says: &str) {
+        let error = Template::parse(text, "request.url").unwrap_err();
+        assert!(error.message().contains(says), "{error}");
+        assert!(error.message().starts_with("request.url: "), "{error}");
+    }
+}
