@@ -1,0 +1,72 @@
+//! Who may ask for tokens.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::System;
+
+/// One valid pair of identifier and secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Client {
+    /// `client_id`, or Oracle's channel identifier.
+    pub id: String,
+    /// `client_secret`, or Oracle's channel secret.
+    pub secret: String,
+}
+
+impl Client {
+    /// A client of this identifier and secret.
+    pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self { id: id.into(), secret: secret.into() }
+    }
+
+    /// The client that a system knows from the start.
+    pub fn default_of(system: System) -> Self {
+        let (id, secret) = system.profile().client;
+        Self::new(id, secret)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The valid clients of each system. Several pairs with one identifier are allowed, as while a
+/// secret is rotated.
+///
+/// The default is one client a system: the constants `CLIENT_ID` and `CLIENT_SECRET` (Oracle:
+/// `CHANNEL_ID` and `CHANNEL_SECRET`) of its module in [`systems`](crate::systems).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Credentials(BTreeMap<System, Vec<Client>>);
+
+impl Default for Credentials {
+    fn default() -> Self {
+        let one = |system| (system, vec![Client::default_of(system)]);
+        Self(System::ALL.into_iter().map(one).collect())
+    }
+}
+
+impl Credentials {
+    /// The valid clients of a system; empty means that nobody is let in.
+    pub fn of(&self, system: System) -> &[Client] {
+        self.0.get(&system).map_or(&[], Vec::as_slice)
+    }
+
+    /// Replaces the clients of a system.
+    pub fn set(&mut self, system: System, clients: Vec<Client>) {
+        self.0.insert(system, clients);
+    }
+
+    /// The same credentials with the clients of one system replaced.
+    #[must_use]
+    pub fn with(mut self, system: System, clients: Vec<Client>) -> Self {
+        self.set(system, clients);
+        self
+    }
+}

@@ -1,0 +1,69 @@
+//! A strict stand-in for token endpoints, with faults on demand and a log of requests.
+//!
+//! It serves tests (in this process, many at a time), the demo and the benchmarks (as
+//! `provider-simulator`). It is a **test tool**: its log holds secrets and tokens by design, and
+//! whoever reaches its listener may read it; therefore it listens on loopback only.
+//!
+//! ```text
+//!  bytes ──▶ server ──▶ exchange ──▶ systems: which one, does the request follow its document?
+//!                          │    ├──▶ faults:  what goes wrong this time?
+//!                          │    ├──▶ tokens:  a new one, or the last one again
+//!                          │    └──▶ log:     who asked what, and what it got
+//!  bytes ◀── server ◀──────┘ answer
+//! ```
+//!
+//! A system is data (`systems/*.rs`); the rules (`systems/rules.rs`) are the same for all.
+//!
+//! The control API does over HTTP what [`Simulator`] does in the process:
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET /_simulator/requests[?system=oauth2]` | the log, an array of [`Recorded`] |
+//! | `DELETE /_simulator/requests` | empties it |
+//! | `PUT /_simulator/behaviour/{system}` | a [`Behaviour`], from the next request on; `GET` reads it |
+//! | `PUT /_simulator/credentials/{system}` | an array of [`Client`]: `[{"id": …, "secret": …}]` |
+//! | `GET /_simulator/introspect?token=…`, `POST` with the token as the body | `{"active", "exp", "system", …}` |
+//! | `GET /_simulator/ca` | the certificate of the authority (PEM), with TLS |
+//! | `GET /_simulator/healthz` | `ok` |
+//!
+//! These requests are not in the log, but for `/_simulator/redirected`, to which
+//! [`Fault::Redirect`] leads.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use provider_simulator::{Behaviour, Fault, Options, Simulator, System};
+//!
+//! let sim = Simulator::start(Options::default()).await?;
+//! sim.set(System::Oauth2, Behaviour::living(8).with(Fault::internal_error()).for_next(2));
+//! let url = sim.endpoint(System::Oauth2);
+//! # assert!(url.starts_with("http://127.0.0.1:"));
+//! # Ok(()) }
+//! ```
+
+mod answer;
+mod behaviour;
+mod clock;
+mod control;
+mod credentials;
+mod exchange;
+mod faults;
+mod incoming;
+mod log;
+mod options;
+mod reply;
+mod scripted;
+mod server;
+mod simulator;
+mod state;
+pub mod systems;
+mod tls;
+mod tokens;
+
+pub use behaviour::{Behaviour, ExpiresIn, Fault, RetryAfter};
+pub use credentials::{Client, Credentials};
+pub use log::{Outcome, Recorded, TimedOut};
+pub use options::{Options, Tls};
+pub use simulator::{Simulator, StartError};
+pub use systems::{System, UnknownSystem};
+pub use tls::TlsError;
+pub use tokens::TokenRecord;
