@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -42,9 +42,4 @@ pub fn to_kube(time: DateTime<Utc>) -> Time {
 /// Kubernetes' time as ours.
 pub fn from_kube(time: &Time) -> DateTime<Utc> {
     DateTime::from_timestamp(time.0.as_second(), 0).unwrap_or(DateTime::UNIX_EPOCH)
-}
-
-/// Whole seconds, rounded down: what annotations and statuses hold.
-pub fn whole_seconds(time: DateTime<Utc>) -> DateTime<Utc> {
-    time.trunc_subsecs(0)
 }

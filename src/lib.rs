@@ -1,6 +1,13 @@
 //! tokenward
+pub mod act;
 pub mod api;
 pub mod catalogue;
 pub mod clock;
+pub mod controller;
+pub mod decide;
 pub mod error;
 pub mod oauth;
+pub mod record;
+pub mod render;
+pub mod runtime;
+pub mod watch;

@@ -1,6 +1,6 @@
 //! Annotations of target Secrets and of `OAuthClientToken`s.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 
 /// On a target: when the token was asked for (RFC 3339, whole seconds).
 pub const ISSUED_AT: &str = "tokenward.dev/issued-at";
@@ -58,6 +58,11 @@ impl std::fmt::Display for Owner {
 /// A time as annotations hold it.
 pub fn format_time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Whole seconds, rounded down: what annotations and statuses hold.
+pub fn whole_seconds(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.trunc_subsecs(0)
 }
 
 /// Reads a time; `None` where it is none.

@@ -31,6 +31,16 @@ pub const MANAGER: &str = "tokenward";
 /// Label that every target Secret carries.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
+/// The default keys of a target Secret.
+pub mod keys {
+    /// The token.
+    pub const ACCESS_TOKEN: &str = "access_token";
+    /// Its type, where the provider names one.
+    pub const TOKEN_TYPE: &str = "token_type";
+    /// When it expires (RFC 3339).
+    pub const EXPIRES_AT: &str = "expires_at";
+}
+
 /// Schema fragments that several fields share.
 pub(crate) mod schema {
     use schemars::{Schema, SchemaGenerator, json_schema};

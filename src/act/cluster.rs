@@ -1,0 +1,302 @@
+//! The cluster edge: Secrets behind the API server.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::{Client, Resource, ResourceExt};
+use secrecy::{ExposeSecret, SecretBox};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::managed_fields::handed_over;
+use super::{Edge, TargetWrite};
+use crate::api::annotations::Owner;
+use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken};
+use crate::decide::{Holder, SecretKey, TargetMeta, holder, not_owned};
+use crate::error::{Class, Error, Reason};
+use crate::oauth::Credentials;
+use crate::render::Data;
+use crate::watch::SecretIndex;
+
+/// API requests of ours under way at once. More gains little: the API server is the bound.
+const IN_FLIGHT: usize = 32;
+
+/// Longest time that one API request may take, the client's own retries included.
+const API_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a write is decided again because the target changed under it.
+const WRITE_ROUNDS: usize = 4;
+
+/// Secret types that give power beyond their data.
+const PRIVILEGED_TYPES: &[&str] =
+    &["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
+
+/// Reads and writes Secrets.
+pub struct ClusterEdge {
+    client: Client,
+    /// Is told of our own writes at once, long before the watch is.
+    index: Arc<SecretIndex>,
+    in_flight: Semaphore,
+}
+
+/// What became of one round of a write.
+enum Round {
+    Written(PartialObjectMeta<Secret>),
+    /// The target is not as it was: look again.
+    Changed,
+}
+
+impl ClusterEdge {
+    /// An edge that keeps `index` informed.
+    pub fn new(client: Client, index: Arc<SecretIndex>) -> Self {
+        Self { client, index, in_flight: Semaphore::new(IN_FLIGHT) }
+    }
+
+    fn secrets(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Makes an API request, bounded in number and time.
+    async fn call<T>(
+        &self,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<kube::Result<T>, Error> {
+        let _place = self.in_flight.acquire().await;
+        tokio::time::timeout(API_TIMEOUT, request)
+            .await
+            .map_err(|_| Error::new(Reason::ReadFailed, "the API server did not answer in time"))
+    }
+
+    async fn round(&self, write: &TargetWrite, seen: Option<&TargetMeta>) -> Result<Round, Error> {
+        match seen {
+            None => self.create(write).await,
+            Some(meta) => match holder(meta, &write.owner) {
+                Holder::Another(whose) => Err(not_owned(&write.key.name, &whose)),
+                Holder::Consenting => {
+                    self.refuse_privileged(&write.key).await?;
+                    self.apply(write, meta).await
+                }
+                Holder::Us | Holder::Nobody => self.apply(write, meta).await,
+            },
+        }
+    }
+
+    /// A new Secret is made by POST, so that a race with its true owner fails.
+    async fn create(&self, write: &TargetWrite) -> Result<Round, Error> {
+        let mut secret = secret(write);
+        secret.type_ = Some("Opaque".to_owned());
+        let parameters =
+            PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let api = self.secrets(&write.key.namespace);
+        match self.call(api.create(&parameters, &secret)).await? {
+            Ok(made) => Ok(Round::Written(without_values(made))),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Round::Changed),
+            Err(error) => Err(write_failed(&write.key, &error)),
+        }
+    }
+
+    /// A Secret that is there is applied to, as long as it is the very one that was looked at.
+    async fn apply(&self, write: &TargetWrite, meta: &TargetMeta) -> Result<Round, Error> {
+        let mut secret = secret(write);
+        secret.metadata.uid = Some(meta.uid.clone());
+        secret.metadata.resource_version = Some(meta.resource_version.clone());
+        let api = self.secrets(&write.key.namespace);
+        let parameters = PatchParams::apply(MANAGER).force();
+        let patch = Patch::Apply(&secret);
+        match self.call(api.patch_metadata(&write.key.name, &parameters, &patch)).await? {
+            Ok(written) => Ok(Round::Written(written)),
+            // 409: another version, or gone. 422 on the uid: deleted and made again.
+            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Round::Changed),
+            Err(kube::Error::Api(status)) if status.is_invalid() && names_uid(&status) => {
+                Ok(Round::Changed)
+            }
+            Err(error) => Err(write_failed(&write.key, &error)),
+        }
+    }
+
+    /// Makes everything of ours one `Apply` entry in `managedFields`, where it is not.
+    async fn hand_over(
+        &self,
+        key: &SecretKey,
+        written: PartialObjectMeta<Secret>,
+    ) -> PartialObjectMeta<Secret> {
+        let Some(entries) = written.metadata.managed_fields.as_deref().and_then(handed_over) else {
+            return written;
+        };
+        let operations = json!([
+            {"op": "test", "path": "/metadata/uid", "value": written.metadata.uid},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": written.metadata.resource_version},
+            {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+        ]);
+        let Ok(patch) = serde_json::from_value(operations) else { return written };
+        let api = self.secrets(&key.namespace);
+        let patch: Patch<()> = Patch::Json(patch);
+        let parameters =
+            PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        match self.call(api.patch_metadata(&key.name, &parameters, &patch)).await {
+            Ok(Ok(handed)) => handed,
+            // Somebody was faster; the next write finds the entry again.
+            _ => written,
+        }
+    }
+
+    /// Looks at a Secret's metadata and tells the index.
+    pub async fn look(&self, key: &SecretKey) -> Result<Option<TargetMeta>, Error> {
+        let api = self.secrets(&key.namespace);
+        let found = self.call(api.get_metadata_opt(&key.name)).await?;
+        let found = found.map_err(|error| read_failed(key, &error))?;
+        Ok(self.index.note_read(key, found.as_ref()))
+    }
+
+    async fn get(&self, key: &SecretKey) -> Result<Option<Secret>, Error> {
+        let api = self.secrets(&key.namespace);
+        self.call(api.get_opt(&key.name)).await?.map_err(|error| read_failed(key, &error))
+    }
+
+    async fn refuse_privileged(&self, key: &SecretKey) -> Result<(), Error> {
+        self.get(key).await?.map_or(Ok(()), |secret| refuse_privileged(key, &secret))
+    }
+
+    /// A target that is the owner's, whole.
+    async fn own(&self, key: &SecretKey, owner: &Owner) -> Result<Option<Secret>, Error> {
+        let secret = self.get(key).await?;
+        Ok(secret.filter(|secret| holder(&TargetMeta::of(&secret.metadata), owner) == Holder::Us))
+    }
+}
+
+impl Edge for ClusterEdge {
+    async fn credentials(&self, key: &SecretKey) -> Result<Credentials, Error> {
+        let secret = self.get(key).await?.ok_or_else(|| {
+            let message = format!("credentials Secret {key} does not exist");
+            Error::new(Reason::CredentialsNotFound, message)
+        })?;
+        refuse_privileged(key, &secret)?;
+        let values = secret.data.unwrap_or_default().into_iter();
+        let values =
+            values.map(|(name, ByteString(value))| (name, SecretBox::new(Box::new(value))));
+        Ok(Credentials::new(key.to_string(), values.collect()))
+    }
+
+    async fn write(&self, write: TargetWrite) -> Result<(), Error> {
+        let mut seen = write.seen.clone();
+        for _ in 0..WRITE_ROUNDS {
+            match self.round(&write, seen.as_ref()).await? {
+                Round::Written(written) => {
+                    let written = self.hand_over(&write.key, written).await;
+                    self.index.note_written(&write.key, &written);
+                    return Ok(());
+                }
+                Round::Changed => seen = self.look(&write.key).await?,
+            }
+        }
+        let message = format!("Secret {} changes faster than it can be written", write.key);
+        Err(Error::new(Reason::WriteFailed, message))
+    }
+
+    async fn read(&self, key: &SecretKey, owner: &Owner) -> Result<Option<Data>, Error> {
+        let Some(secret) = self.own(key, owner).await? else { return Ok(None) };
+        let data = secret.data.unwrap_or_default().into_iter();
+        Ok(Some(
+            data.filter_map(|(key, value)| Some((key, String::from_utf8(value.0).ok()?.into())))
+                .collect(),
+        ))
+    }
+
+    async fn remove(&self, key: &SecretKey, owner: &Owner) -> Result<(), Error> {
+        let Some(secret) = self.own(key, owner).await? else { return Ok(()) };
+        let preconditions =
+            Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
+        let parameters = DeleteParams::default().preconditions(preconditions);
+        let api = self.secrets(&key.namespace);
+        match self.call(api.delete(&key.name, &parameters)).await? {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(error) => Err(write_failed(key, &error)),
+        }
+    }
+}
+
+fn secret(write: &TargetWrite) -> Secret {
+    let annotations =
+        write.annotations.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+    let data = write
+        .data
+        .iter()
+        .map(|(key, value)| (key.clone(), ByteString(value.expose_secret().as_bytes().to_vec())));
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(write.key.name.clone()),
+            namespace: Some(write.key.namespace.clone()),
+            labels: Some(BTreeMap::from([(MANAGED_BY.to_owned(), MANAGER.to_owned())])),
+            annotations: Some(annotations.collect()),
+            owner_references: Some(vec![owner_reference(&write.owner)]),
+            ..ObjectMeta::default()
+        },
+        data: Some(data.collect()),
+        ..Secret::default()
+    }
+}
+
+fn owner_reference(owner: &Owner) -> OwnerReference {
+    OwnerReference {
+        api_version: OAuthClientToken::api_version(&()).into_owned(),
+        kind: owner.kind.clone(),
+        name: owner.name.clone(),
+        uid: owner.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}
+
+fn without_values(secret: Secret) -> PartialObjectMeta<Secret> {
+    PartialObjectMeta { metadata: secret.metadata, ..PartialObjectMeta::default() }
+}
+
+fn refuse_privileged(key: &SecretKey, secret: &Secret) -> Result<(), Error> {
+    match secret.type_.as_deref() {
+        Some(type_) if PRIVILEGED_TYPES.contains(&type_) => Err(Error::new(
+            Reason::SecretTypeNotAllowed,
+            format!("Secret {key} is of type {type_}, which tokenward neither reads nor writes"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn names_uid(status: &kube::core::Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.field == "metadata.uid")
+}
+
+fn read_failed(key: &SecretKey, error: &kube::Error) -> Error {
+    Error::new(Reason::ReadFailed, format!("Secret {key} could not be read: {}", describe(error)))
+}
+
+fn write_failed(key: &SecretKey, error: &kube::Error) -> Error {
+    let class = match error {
+        // A quota, a policy or RBAC: a person's matter.
+        kube::Error::Api(status) if status.is_forbidden() || status.is_invalid() => {
+            Class::Permanent
+        }
+        _ => Class::Transient,
+    };
+    let message = format!("Secret {key} could not be written: {}", describe(error));
+    Error::new(Reason::WriteFailed, message).with_class(class)
+}
+
+/// The API server's word on it, which may quote names and policies but no values of ours, save
+/// where it judges the object itself.
+pub(crate) fn describe(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.is_invalid() => {
+            "the API server calls it invalid".to_owned()
+        }
+        kube::Error::Api(status) => format!("{} ({})", status.reason, status.code),
+        _ => "the API server cannot be reached".to_owned(),
+    }
+}

@@ -1,0 +1,250 @@
+//! Carrying out a plan: read, ask, write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::gates::Gates;
+use super::{Case, Edge, Materials, TargetWrite};
+use crate::api::annotations::{
+    EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
+};
+use crate::clock::Clock;
+use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, SecretKey};
+use crate::error::{Error, Reason};
+use crate::oauth::{Credentials, Digester, Issued, TokenRequest, Transport};
+use crate::render::{Shown, read_back, render};
+
+/// A provider that adds no more than this to a token's life handed back the same one.
+const SAME_TOKEN_GAIN: TimeDelta = TimeDelta::seconds(5);
+
+/// Carries out plans.
+pub struct Engine<E> {
+    /// Where tokens go and credentials come from.
+    pub edge: E,
+    transport: Arc<Transport>,
+    digester: Arc<Digester>,
+    clock: Clock,
+    gates: Gates,
+    stopping: CancellationToken,
+}
+
+/// What has been read and built before a request is sent.
+struct Prepared {
+    credentials: Credentials,
+    inputs: String,
+    request: TokenRequest,
+}
+
+impl<E: Edge> Engine<E> {
+    /// An engine. Once `stopping` is cancelled it starts no more token requests.
+    pub fn new(edge: E, tools: Tools) -> Self {
+        let Tools { transport, digester, clock, stopping } = tools;
+        Self { edge, transport, digester, clock, gates: Gates::default(), stopping }
+    }
+
+    /// Reads the credentials and computes the inputs' digest.
+    pub async fn verify(&self, case: &Case, materials: &Materials) -> Outcome {
+        let seen = seen(case);
+        match self.edge.credentials(&materials.credentials).await {
+            Ok(credentials) => {
+                Outcome::Verified { seen, found: self.inputs(materials, &credentials) }
+            }
+            Err(error) if is_unusable(&error) => Outcome::Verified { seen, found: Err(error) },
+            Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
+        }
+    }
+
+    /// Asks the provider for a token and writes it. `None` once the engine is stopping.
+    pub async fn fetch(
+        &self,
+        case: &Case,
+        materials: &Materials,
+        order: FetchOrder,
+    ) -> Option<Outcome> {
+        let prepared = match self.prepare(materials).await {
+            Ok(prepared) => prepared,
+            // Nothing was asked, and nothing will be until an input changes.
+            Err(error) if is_unusable(&error) => {
+                return Some(Outcome::Verified { seen: seen(case), found: Err(error) });
+            }
+            Err(error) => return Some(Outcome::Failed { error, attempt: self.attempt(case) }),
+        };
+        let Prepared { credentials, inputs, request } = prepared;
+        let _place = self.gates.enter(materials.endpoint.origin()).await;
+        if self.stopping.is_cancelled() {
+            return None;
+        }
+        let attempt = Attempt {
+            at: whole_seconds(self.clock.now()),
+            seen: seen(case),
+            inputs: Some(inputs.clone()),
+            refresh_request: order.refresh_request.clone(),
+            without_target: order.without_target,
+        };
+        let issued = match self.transport.send(request).await {
+            Ok(answer) => materials.endpoint.read(&answer, &credentials),
+            Err(error) => Err(error),
+        };
+        drop(credentials);
+        let written = match issued {
+            Ok(issued) => self.publish(case, issued, (&order, &inputs)).await,
+            Err(error) => Err(error),
+        };
+        Some(match written {
+            Ok(held) => Outcome::Published { held, attempt },
+            Err(error) => Outcome::Failed { error, attempt },
+        })
+    }
+
+    /// Writes the token that is there again.
+    pub async fn write_again(&self, case: &Case, from: &str, held: HeldToken) -> Outcome {
+        let owner = case.snapshot.owner();
+        let old = SecretKey { namespace: owner.namespace.clone(), name: from.to_owned() };
+        let data = match self.edge.read(&old, &owner).await {
+            Ok(data) => data,
+            Err(error) => return Outcome::Failed { error, attempt: self.attempt(case) },
+        };
+        let Some(shown) = data.and_then(|data| read_back(&data, held.expires_at)) else {
+            return Outcome::NothingToWriteAgain;
+        };
+        let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
+        let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
+        match self.write(case, &held, (shown, inputs)).await {
+            Ok(()) => {
+                self.leave(case, from).await;
+                Outcome::WrittenAgain { held }
+            }
+            Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
+        }
+    }
+
+    async fn prepare(&self, materials: &Materials) -> Result<Prepared, Error> {
+        let credentials = self.edge.credentials(&materials.credentials).await?;
+        let inputs = self.inputs(materials, &credentials)?;
+        let newlines = credentials.ending_in_newline(materials.endpoint.credential_keys());
+        if !newlines.is_empty() {
+            warn!(secret = credentials.source(), keys = ?newlines, "a credential ends in a newline, which is seldom meant");
+        }
+        let request = materials.endpoint.request(&materials.asking, &credentials)?;
+        Ok(Prepared { credentials, inputs, request })
+    }
+
+    fn inputs(&self, materials: &Materials, credentials: &Credentials) -> Result<String, Error> {
+        self.digester.inputs(&materials.endpoint, &materials.asking, credentials)
+    }
+
+    async fn publish(
+        &self,
+        case: &Case,
+        issued: Issued,
+        (order, inputs): (&FetchOrder, &str),
+    ) -> Result<HeldToken, Error> {
+        let fingerprint = self.digester.token(&issued.access_token);
+        let held = HeldToken {
+            issued_at: whole_seconds(issued.life.issued_at),
+            expires_at: whole_seconds(issued.life.expires_at),
+            refresh_at: whole_seconds(self.refresh_at(&issued, order, &fingerprint)),
+            token_type: issued.token_type.clone(),
+            scopes: issued.scopes,
+            secret_name: case.snapshot.secret_name().to_owned(),
+            fingerprint: Some(fingerprint),
+        };
+        let shown = Shown {
+            access_token: issued.access_token,
+            token_type: issued.token_type,
+            expires_at: held.expires_at,
+        };
+        self.write(case, &held, (shown, inputs.to_owned())).await?;
+        if let Some(old) = &order.held {
+            self.leave(case, &old.secret_name).await;
+        }
+        info!(
+            namespace = case.snapshot.owner().namespace,
+            name = case.snapshot.owner().name,
+            expires_at = format_time(held.expires_at),
+            refresh_at = format_time(held.refresh_at),
+            "token written"
+        );
+        Ok(held)
+    }
+
+    fn refresh_at(&self, issued: &Issued, order: &FetchOrder, fingerprint: &str) -> DateTime<Utc> {
+        let same = order.held.as_ref().is_some_and(|held| {
+            held.fingerprint.as_deref() == Some(fingerprint)
+                && issued.life.expires_at - held.expires_at <= SAME_TOKEN_GAIN
+        });
+        match same {
+            true => order.pace.same_token_again_at(self.clock.now(), issued.life.expires_at),
+            false => order.pace.refresh_at(issued.life.issued_at, issued.life.expires_at),
+        }
+    }
+
+    async fn write(
+        &self,
+        case: &Case,
+        held: &HeldToken,
+        (shown, inputs): (Shown, String),
+    ) -> Result<(), Error> {
+        let owner = case.snapshot.owner();
+        let annotations = BTreeMap::from([
+            (ISSUED_AT, format_time(held.issued_at)),
+            (EXPIRES_AT, format_time(held.expires_at)),
+            (REFRESH_AT, format_time(held.refresh_at)),
+            (INPUTS, inputs),
+            (OWNER, owner.to_string()),
+        ]);
+        let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
+        let seen = case.snapshot.target.clone();
+        self.edge.write(TargetWrite { key, owner, annotations, data: render(&shown), seen }).await
+    }
+
+    /// Removes the Secret that was the target before, if the target was renamed.
+    async fn leave(&self, case: &Case, old_name: &str) {
+        if old_name == case.snapshot.secret_name() {
+            return;
+        }
+        let owner = case.snapshot.owner();
+        let old = SecretKey { namespace: owner.namespace.clone(), name: old_name.to_owned() };
+        if let Err(error) = self.edge.remove(&old, &owner).await {
+            warn!(secret = %old, %error, "the former target could not be removed");
+        }
+    }
+
+    /// An attempt that ended before anything was asked.
+    fn attempt(&self, case: &Case) -> Attempt {
+        Attempt { at: whole_seconds(self.clock.now()), seen: seen(case), ..Attempt::default() }
+    }
+}
+
+/// What an engine works with.
+pub struct Tools {
+    /// Sends token requests.
+    pub transport: Arc<Transport>,
+    /// Tells whether inputs changed.
+    pub digester: Arc<Digester>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Cancelled when the process is asked to end.
+    pub stopping: CancellationToken,
+}
+
+fn seen(case: &Case) -> String {
+    case.snapshot.means.as_ref().map(|means| means.seen.clone()).unwrap_or_default()
+}
+
+/// Whether an error lies in the inputs, so that another try makes sense only when they change.
+fn is_unusable(error: &Error) -> bool {
+    matches!(
+        error.reason(),
+        Reason::CredentialsNotFound
+            | Reason::CredentialsKeyMissing
+            | Reason::InvalidCredentials
+            | Reason::SecretTypeNotAllowed
+            | Reason::InvalidProvider
+            | Reason::InvalidSpec
+    )
+}

@@ -1,0 +1,101 @@
+//! Which fields of a Secret are ours, as `managedFields` tells.
+//!
+//! A Secret made by POST is owned by an `Update` entry, a later apply makes an `Apply` entry
+//! beside it: with both, a key that is dropped later would stay for ever. So right after a POST
+//! the entry is handed over to `Apply`.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use serde_json::{Map, Value};
+
+use crate::api::MANAGER;
+
+/// The data keys that are as we wrote them.
+pub(crate) fn owned_data_keys(entries: &[ManagedFieldsEntry]) -> BTreeSet<String> {
+    entries
+        .iter()
+        .filter(|entry| is_ours(entry))
+        .filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:data")?.as_object())
+        .flat_map(Map::keys)
+        .filter_map(|key| key.strip_prefix("f:").map(str::to_owned))
+        .collect()
+}
+
+/// The entries with everything of ours in one `Apply` entry; `None` where that is so already.
+pub(super) fn handed_over(entries: &[ManagedFieldsEntry]) -> Option<Vec<ManagedFieldsEntry>> {
+    if !entries.iter().any(|entry| is_ours(entry) && is("Update", entry)) {
+        return None;
+    }
+    let (ours, mut others): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(is_ours);
+    let mut fields = Value::Object(Map::new());
+    for entry in &ours {
+        if let Some(FieldsV1(more)) = &entry.fields_v1 {
+            union(&mut fields, more);
+        }
+    }
+    let newest = ours.into_iter().next_back()?;
+    others.push(ManagedFieldsEntry {
+        operation: Some("Apply".to_owned()),
+        fields_v1: Some(FieldsV1(fields)),
+        ..newest
+    });
+    Some(others)
+}
+
+fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(MANAGER) && entry.subresource.is_none()
+}
+
+fn is(operation: &str, entry: &ManagedFieldsEntry) -> bool {
+    entry.operation.as_deref() == Some(operation)
+}
+
+fn union(into: &mut Value, from: &Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        for (key, value) in from {
+            union(into.entry(key).or_insert_with(|| Value::Object(Map::new())), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(manager: &str, operation: &str, fields: Value) -> ManagedFieldsEntry {
+        ManagedFieldsEntry {
+            manager: Some(manager.into()),
+            operation: Some(operation.into()),
+            fields_v1: Some(FieldsV1(fields)),
+            ..ManagedFieldsEntry::default()
+        }
+    }
+
+    #[test]
+    fn a_key_that_somebody_changed_is_not_ours_any_more() {
+        let entries = [
+            entry("tokenward", "Apply", json!({"f:data": {".": {}, "f:access_token": {}}})),
+            entry("kubectl-edit", "Update", json!({"f:data": {"f:expires_at": {}}})),
+        ];
+        assert_eq!(owned_data_keys(&entries), BTreeSet::from(["access_token".to_owned()]));
+    }
+
+    #[test]
+    fn what_post_and_apply_own_becomes_one_apply_entry() {
+        let entries = [
+            entry("tokenward", "Update", json!({"f:data": {"f:a": {}}, "f:type": {}})),
+            entry("kubectl", "Update", json!({"f:metadata": {}})),
+            entry("tokenward", "Apply", json!({"f:data": {"f:b": {}}})),
+        ];
+        let handed = handed_over(&entries).unwrap();
+        assert_eq!(handed.len(), 2);
+        let ours = handed.iter().find(|entry| is_ours(entry)).unwrap();
+        assert_eq!(ours.operation.as_deref(), Some("Apply"));
+        let fields = &ours.fields_v1.as_ref().unwrap().0;
+        assert_eq!(fields, &json!({"f:data": {"f:a": {}, "f:b": {}}, "f:type": {}}));
+        assert_eq!(handed_over(&handed), None);
+    }
+}

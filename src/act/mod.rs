@@ -1,0 +1,85 @@
+//! Doing what a plan says, and nothing else. What differs between a cluster and a directory is
+//! behind [`Edge`]; the rest is the same for both.
+
+mod cluster;
+mod engine;
+mod gates;
+mod managed_fields;
+
+pub(crate) use managed_fields::owned_data_keys;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+pub use cluster::ClusterEdge;
+pub(crate) use cluster::describe;
+pub use engine::{Engine, Tools};
+
+use crate::api::annotations::Owner;
+use crate::decide::{SecretKey, Snapshot, TargetMeta};
+use crate::error::Error;
+use crate::oauth::{Asking, Credentials, Endpoint};
+use crate::render::Data;
+
+/// One token at one moment, with what it takes to act for it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What the decision is made from.
+    pub snapshot: Snapshot,
+    /// What a token request is made from; `None` where the snapshot has no means.
+    pub materials: Option<Materials>,
+}
+
+/// What a token request is made from.
+#[derive(Clone, Debug)]
+pub struct Materials {
+    /// Where and how to ask.
+    pub endpoint: Arc<Endpoint>,
+    /// What for.
+    pub asking: Asking,
+    /// With whose credentials.
+    pub credentials: SecretKey,
+}
+
+/// A target as it ought to be.
+#[derive(Debug)]
+pub struct TargetWrite {
+    /// Where.
+    pub key: SecretKey,
+    /// Whose.
+    pub owner: Owner,
+    /// Our annotations.
+    pub annotations: BTreeMap<&'static str, String>,
+    /// Its data.
+    pub data: Data,
+    /// The target as it was when this was decided.
+    pub seen: Option<TargetMeta>,
+}
+
+/// Where tokens are written to and credentials come from.
+pub trait Edge: Send + Sync + 'static {
+    /// Reads credential values.
+    fn credentials(
+        &self,
+        key: &SecretKey,
+    ) -> impl Future<Output = Result<Credentials, Error>> + Send;
+
+    /// Writes a target: a new one only where there is none, an old one only as long as it is the
+    /// owner's.
+    fn write(&self, write: TargetWrite) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Reads the data of a target that is the owner's; `None` where there is no such target.
+    fn read(
+        &self,
+        key: &SecretKey,
+        owner: &Owner,
+    ) -> impl Future<Output = Result<Option<Data>, Error>> + Send;
+
+    /// Removes a target that is the owner's.
+    fn remove(
+        &self,
+        key: &SecretKey,
+        owner: &Owner,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}

@@ -1,0 +1,20 @@
+//! What to do about one token. Pure: no I/O, no clock, no Kubernetes client, nothing but `api`,
+//! `error` and arithmetic. Everything it needs is in the [`Snapshot`], the time and a random
+//! number; everything it wants is in the [`Plan`].
+
+mod admission;
+mod conditions;
+mod facts;
+mod learn;
+mod ownership;
+mod plan;
+mod schedule;
+mod snapshot;
+
+pub use admission::{Applicant, SecretKey, admit, own_credentials};
+pub use facts::{Facts, HeldToken, Seen};
+pub use learn::{Attempt, Lesson, Outcome, learn};
+pub use ownership::{Holder, holder, not_owned, ownership};
+pub use plan::{FetchOrder, Plan, Verdicts, decide};
+pub use schedule::{Delivery, Pace};
+pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

@@ -1,0 +1,111 @@
+//! Everything that is known of one token at one moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::facts::{Facts, HeldToken};
+use super::schedule::Delivery;
+use crate::api::annotations::{Owner, REFRESH_REQUESTED_AT};
+use crate::api::{GROUP, OAuthClientToken, keys};
+use crate::error::Error;
+
+/// Everything that is known of one token at one moment. Immutable.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The resource.
+    pub token: Arc<OAuthClientToken>,
+    /// What is remembered of it.
+    pub facts: Facts,
+    /// Provider, admission and credentials: all that a request needs, or why it cannot be made.
+    pub means: Result<Means, Error>,
+    /// The target Secret's metadata, where it exists.
+    pub target: Option<TargetMeta>,
+    /// How the token reaches its readers.
+    pub delivery: Delivery,
+    /// When this process took up its work: what was overdue then is spread.
+    pub resumed_at: DateTime<Utc>,
+}
+
+/// What a token request needs, as far as a decision cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// The request's shape and the credentials' version: while it is the same, so are the inputs.
+    pub seen: String,
+    /// The document's `limits.minInterval`.
+    pub min_interval: Option<TimeDelta>,
+}
+
+/// What is known of a target Secret without its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetMeta {
+    /// Its uid.
+    pub uid: String,
+    /// The version that was seen.
+    pub resource_version: String,
+    /// Those annotations of ours that it carries.
+    pub annotations: BTreeMap<String, String>,
+    /// Its controller, if it has one.
+    pub controller: Option<ControllerRef>,
+    /// Whether it has our `managed-by` label.
+    pub labelled: bool,
+    /// The data keys that are still as we wrote them: whoever changes or deletes one takes it
+    /// from us in `managedFields`, so that no value has to be read to know.
+    pub owned_keys: BTreeSet<String>,
+}
+
+/// A controller ownerReference.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ControllerRef {
+    /// Its `apiVersion`.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl Snapshot {
+    /// The Secret that the token goes to.
+    pub fn secret_name(&self) -> &str {
+        let name = self.token.metadata.name.as_deref().unwrap_or_default();
+        self.token.spec.target.secret_name.as_deref().unwrap_or(name)
+    }
+
+    /// The token, as the owner annotation names it.
+    pub fn owner(&self) -> Owner {
+        let meta = &self.token.metadata;
+        Owner {
+            kind: "OAuthClientToken".to_owned(),
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The value of the annotation that asks for a refresh.
+    pub fn refresh_request(&self) -> Option<&str> {
+        let annotations = self.token.metadata.annotations.as_ref()?;
+        annotations.get(REFRESH_REQUESTED_AT).map(String::as_str)
+    }
+}
+
+impl TargetMeta {
+    /// Whether every key of a token is still as we wrote it.
+    pub(super) fn holds(&self, held: &HeldToken) -> bool {
+        let has = |key: &str| self.owned_keys.contains(key);
+        has(keys::ACCESS_TOKEN)
+            && has(keys::EXPIRES_AT)
+            && (held.token_type.is_none() || has(keys::TOKEN_TYPE))
+    }
+}
+
+impl ControllerRef {
+    /// Whether it points at a resource of ours.
+    pub(super) fn is_ours(&self) -> bool {
+        self.api_version.split('/').next() == Some(GROUP)
+    }
+}

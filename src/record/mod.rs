@@ -1,0 +1,13 @@
+//! Writing down what happened: status, events, metrics. It never decides.
+
+mod events;
+mod ledger;
+mod providers;
+mod recorder;
+mod status;
+
+pub use events::{Notice, notices};
+pub use ledger::Ledger;
+pub use providers::ProviderRecorder;
+pub use recorder::Recorder;
+pub use status::{Standing, status};

@@ -1,0 +1,201 @@
+//! The status of providers: whether their document can be used, and by how many tokens it is.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::json;
+use tokio::sync::Notify;
+use tracing::warn;
+
+use crate::act::describe;
+use crate::api::conditions::{self, Holds, READY, Stamp, Verdict};
+use crate::api::{MANAGER, ProviderDocument, ProviderKind, ProviderStatus};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::watch::{Caches, compile};
+
+/// The number of tokens is written at most this often.
+const COUNT_INTERVAL: TimeDelta = TimeDelta::seconds(60);
+/// Changes that come together are looked at together.
+const GATHER: Duration = Duration::from_millis(200);
+const API_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Keeps the status of providers.
+pub struct ProviderRecorder {
+    client: Client,
+    clock: Clock,
+    changed: Arc<Notify>,
+    written: Mutex<HashMap<String, (DateTime<Utc>, ProviderStatus)>>,
+}
+
+/// One provider, whatever its kind.
+struct Subject<'a> {
+    kind: ProviderKind,
+    namespace: Option<String>,
+    name: String,
+    uid: String,
+    generation: Option<i64>,
+    document: &'a ProviderDocument,
+    status: Option<&'a ProviderStatus>,
+}
+
+impl ProviderRecorder {
+    /// A recorder that looks again whenever `changed` is notified.
+    pub fn new(client: Client, clock: Clock, changed: Arc<Notify>) -> Self {
+        Self { client, clock, changed, written: Mutex::default() }
+    }
+
+    /// Writes statuses for ever.
+    pub async fn run(self, caches: Arc<Caches>) {
+        loop {
+            let pending = self.pass(&caches).await;
+            let changed = self.changed.notified();
+            match pending {
+                // A count that was held back is written when its minute is over.
+                true => {
+                    let interval = COUNT_INTERVAL.to_std().unwrap_or_default();
+                    let _ = tokio::time::timeout(interval, changed).await;
+                }
+                false => changed.await,
+            }
+            tokio::time::sleep(GATHER).await;
+        }
+    }
+
+    /// Looks at every provider once. Tells whether something was held back.
+    async fn pass(&self, caches: &Caches) -> bool {
+        let mut users: HashMap<(ProviderKind, String, String), i32> = HashMap::new();
+        for token in caches.tokens().state() {
+            let reference = &token.spec.provider_ref;
+            let namespace = match reference.kind {
+                ProviderKind::OAuthProvider => token.namespace().unwrap_or_default(),
+                ProviderKind::ClusterOAuthProvider => String::new(),
+            };
+            *users.entry((reference.kind, namespace, reference.name.clone())).or_default() += 1;
+        }
+        let (namespaced, cluster) =
+            (caches.providers().state(), caches.cluster_providers().state());
+        let subjects = namespaced
+            .iter()
+            .map(|p| {
+                subject(&**p, ProviderKind::OAuthProvider, (&p.spec.document, p.status.as_ref()))
+            })
+            .chain(cluster.iter().map(|p| {
+                subject(
+                    &**p,
+                    ProviderKind::ClusterOAuthProvider,
+                    (&p.spec.document, p.status.as_ref()),
+                )
+            }));
+        let mut pending = false;
+        let mut present = Vec::new();
+        for subject in subjects {
+            let namespace = subject.namespace.clone().unwrap_or_default();
+            let key = (subject.kind, namespace, subject.name.clone());
+            pending |= self.look(&subject, users.get(&key).copied().unwrap_or_default()).await;
+            present.push(subject.uid);
+        }
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.retain(|uid, _| present.contains(uid));
+        pending
+    }
+
+    async fn look(&self, subject: &Subject<'_>, tokens: i32) -> bool {
+        let now = self.clock.now();
+        let before =
+            self.written.lock().unwrap_or_else(PoisonError::into_inner).get(&subject.uid).cloned();
+        let (at, before) = before
+            .unwrap_or_else(|| (DateTime::UNIX_EPOCH, subject.status.cloned().unwrap_or_default()));
+        let next = status(subject, tokens, (&before, now));
+        if next == before {
+            return false;
+        }
+        let only_the_count = ProviderStatus { tokens: before.tokens, ..next.clone() } == before;
+        if only_the_count && now - at < COUNT_INTERVAL {
+            return true;
+        }
+        match self.write(subject, &next).await {
+            Ok(()) => {
+                let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+                written.insert(subject.uid.clone(), (now, next));
+                false
+            }
+            Err(message) => {
+                warn!(provider = subject.name, message, "a provider's status could not be written");
+                true
+            }
+        }
+    }
+
+    async fn write(&self, subject: &Subject<'_>, status: &ProviderStatus) -> Result<(), String> {
+        let body = json!({
+            "apiVersion": "tokenward.dev/v1alpha1",
+            "kind": subject.kind.as_str(),
+            "metadata": {"name": subject.name, "uid": subject.uid},
+            "status": status,
+        });
+        let parameters = PatchParams::apply(MANAGER).force();
+        let patch = Patch::Apply(&body);
+        let client = self.client.clone();
+        let written = async {
+            match &subject.namespace {
+                Some(namespace) => {
+                    let api: Api<crate::api::OAuthProvider> = Api::namespaced(client, namespace);
+                    api.patch_status(&subject.name, &parameters, &patch).await.map(drop)
+                }
+                None => {
+                    let api: Api<crate::api::ClusterOAuthProvider> = Api::all(client);
+                    api.patch_status(&subject.name, &parameters, &patch).await.map(drop)
+                }
+            }
+        };
+        match tokio::time::timeout(API_TIMEOUT, written).await {
+            Ok(Ok(())) => Ok(()),
+            // Gone meanwhile.
+            Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {
+                Ok(())
+            }
+            Ok(Err(error)) => Err(describe(&error)),
+            Err(_) => Err("the API server did not answer in time".to_owned()),
+        }
+    }
+}
+
+fn subject<'a, K: Resource>(
+    provider: &K,
+    kind: ProviderKind,
+    (document, status): (&'a ProviderDocument, Option<&'a ProviderStatus>),
+) -> Subject<'a> {
+    Subject {
+        kind,
+        namespace: provider.namespace(),
+        name: provider.name_any(),
+        uid: provider.uid().unwrap_or_default(),
+        generation: provider.meta().generation,
+        document,
+        status,
+    }
+}
+
+fn status(
+    subject: &Subject<'_>,
+    tokens: i32,
+    (before, now): (&ProviderStatus, DateTime<Utc>),
+) -> ProviderStatus {
+    let verdict = verdict(compile(subject.document, subject.kind).err());
+    let mut status = before.clone();
+    let stamp = Stamp { now, generation: subject.generation };
+    conditions::set(&mut status.conditions, READY, verdict, stamp);
+    ProviderStatus { observed_generation: subject.generation, tokens, ..status }
+}
+
+fn verdict(error: Option<Error>) -> Verdict {
+    match error {
+        None => Verdict::new(Holds::Yes, "DocumentComplete", "the document is complete"),
+        Some(error) => Verdict::new(Holds::No, error.reason().as_str(), error.message()),
+    }
+}

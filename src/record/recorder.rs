@@ -1,0 +1,104 @@
+//! Status and events of tokens, written to the API server.
+
+use std::time::Duration;
+
+use k8s_controller::events::{Event, EventRecorder};
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{EventType, Reporter};
+use kube::{Api, Client};
+use serde_json::json;
+use tracing::{debug, warn};
+
+use super::events::{Notice, notices};
+use crate::act::describe;
+use crate::api::{MANAGER, OAuthClientToken, OAuthClientTokenStatus};
+use crate::error::{Error, Reason};
+
+const API_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Writes status and events.
+pub struct Recorder {
+    client: Client,
+    events: EventRecorder,
+}
+
+impl Recorder {
+    /// A recorder that reports as tokenward.
+    pub fn new(client: Client) -> Self {
+        let reporter = Reporter { controller: MANAGER.to_owned(), instance: None };
+        Self { events: EventRecorder::new(client.clone(), reporter), client }
+    }
+
+    /// Writes a token's status, and events for what changed.
+    pub async fn record(
+        &self,
+        token: &OAuthClientToken,
+        before: &OAuthClientTokenStatus,
+        after: &OAuthClientTokenStatus,
+    ) -> Result<(), Error> {
+        self.write(token, after).await?;
+        for notice in notices(&before.conditions, &after.conditions) {
+            self.tell(token, notice).await;
+        }
+        Ok(())
+    }
+
+    /// Forgets what was told of a token that is gone.
+    pub fn forget(&self, token: &OAuthClientToken) {
+        self.events.forget(token);
+    }
+
+    async fn write(
+        &self,
+        token: &OAuthClientToken,
+        status: &OAuthClientTokenStatus,
+    ) -> Result<(), Error> {
+        let meta = &token.metadata;
+        let name = meta.name.as_deref().unwrap_or_default();
+        let body = json!({
+            "apiVersion": "tokenward.dev/v1alpha1",
+            "kind": "OAuthClientToken",
+            "metadata": {"name": name, "uid": meta.uid},
+            "status": status,
+        });
+        let api: Api<OAuthClientToken> =
+            Api::namespaced(self.client.clone(), meta.namespace.as_deref().unwrap_or_default());
+        // Applied, so that a field that is left out goes.
+        let parameters = PatchParams::apply(MANAGER).force();
+        let patch = Patch::Apply(&body);
+        let written = api.patch_status(name, &parameters, &patch);
+        match tokio::time::timeout(API_TIMEOUT, written).await {
+            Ok(Ok(_)) => Ok(()),
+            // Deleted meanwhile, or deleted and made again: its successor has its own status.
+            Ok(Err(kube::Error::Api(status)))
+                if status.is_not_found()
+                    || status.is_conflict()
+                    || status.is_invalid() && status.code == 422 =>
+            {
+                debug!(name, code = status.code, "the token is gone, its status is not written");
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                Err(Error::new(Reason::WriteFailed, format!("status: {}", describe(&error))))
+            }
+            Err(_) => Err(Error::new(
+                Reason::WriteFailed,
+                "status: the API server did not answer in time",
+            )),
+        }
+    }
+
+    /// An event that cannot be filed changes nothing.
+    async fn tell(&self, token: &OAuthClientToken, notice: Notice) {
+        let event = Event {
+            type_: if notice.trouble { EventType::Warning } else { EventType::Normal },
+            reason: notice.reason,
+            action: "Refresh".to_owned(),
+            note: Some(notice.note),
+            related: None,
+        };
+        if let Err(error) = self.events.publish(token, &event).await {
+            warn!(%error, "an event could not be filed");
+        }
+    }
+}

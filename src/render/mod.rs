@@ -1,0 +1,72 @@
+//! From a token to the target's data. Pure.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::api::annotations::format_time;
+use crate::api::keys;
+
+/// A token as a target shows it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The token.
+    pub access_token: SecretString,
+    /// As the provider says.
+    pub token_type: Option<String>,
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A target's data: a value for each key.
+pub type Data = BTreeMap<String, SecretString>;
+
+/// The default keys.
+pub fn render(shown: &Shown) -> Data {
+    let mut data = Data::from([
+        (keys::ACCESS_TOKEN.to_owned(), shown.access_token.clone()),
+        (keys::EXPIRES_AT.to_owned(), format_time(shown.expires_at).into()),
+    ]);
+    if let Some(token_type) = &shown.token_type {
+        data.insert(keys::TOKEN_TYPE.to_owned(), token_type.as_str().into());
+    }
+    data
+}
+
+/// Reads back what [`render`] made; `None` where the token is not there.
+pub fn read_back(data: &Data, expires_at: DateTime<Utc>) -> Option<Shown> {
+    Some(Shown {
+        access_token: data
+            .get(keys::ACCESS_TOKEN)
+            .filter(|t| !t.expose_secret().is_empty())?
+            .clone(),
+        token_type: data.get(keys::TOKEN_TYPE).map(|t| t.expose_secret().to_owned()),
+        expires_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_rendered_can_be_read_back() {
+        let expires_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let shown =
+            Shown { access_token: "t".into(), token_type: Some("bearer".into()), expires_at };
+        let data = render(&shown);
+        assert_eq!(data.keys().collect::<Vec<_>>(), ["access_token", "expires_at", "token_type"]);
+        assert_eq!(data["expires_at"].expose_secret(), "2027-01-15T08:00:00Z");
+        let back = read_back(&data, expires_at).unwrap();
+        assert_eq!(back.access_token.expose_secret(), "t");
+        assert_eq!(back.token_type.as_deref(), Some("bearer"));
+    }
+
+    #[test]
+    fn a_type_that_is_not_told_has_no_key() {
+        let shown =
+            Shown { access_token: "t".into(), token_type: None, expires_at: DateTime::UNIX_EPOCH };
+        assert!(!render(&shown).contains_key("token_type"));
+    }
+}

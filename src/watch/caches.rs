@@ -1,0 +1,506 @@
+//! The caches behind a cluster's snapshots, and the watches that fill them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::stream::{BoxStream, StreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use super::assemble::Resolved;
+use super::endpoints::{Endpoints, Version};
+use super::prune::prune;
+use super::relist::merge;
+use super::{SecretIndex, Trigger};
+use crate::api::annotations::REFRESH_REQUESTED_AT;
+use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
+use crate::decide::{Applicant, SecretKey, admit, own_credentials};
+use crate::error::{Error, Reason, nearest};
+
+/// Objects a page of a list.
+const PAGE: u32 = 500;
+
+/// Which namespaces a watch covers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Every one.
+    All,
+    /// One.
+    Namespace(String),
+}
+
+impl Scope {
+    /// Whether it covers a namespace.
+    pub fn contains(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespace(own) => own == namespace,
+        }
+    }
+
+    fn api<K>(&self, client: Client) -> Api<K>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        match self {
+            Self::All => Api::all(client),
+            Self::Namespace(namespace) => Api::namespaced(client, namespace),
+        }
+    }
+}
+
+/// What is watched.
+#[derive(Clone, Debug)]
+pub struct WatchSettings {
+    /// Where tokens and namespaced providers are.
+    pub scopes: Vec<Scope>,
+    /// Whether cluster kinds are looked at.
+    pub cluster_kinds: bool,
+    /// Where the platform's credentials lie.
+    pub cluster_resource_namespace: String,
+}
+
+/// The caches.
+pub struct Caches {
+    settings: WatchSettings,
+    tokens: Store<OAuthClientToken>,
+    providers: Store<OAuthProvider>,
+    cluster_providers: Store<ClusterOAuthProvider>,
+    namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// Secrets that tokens refer to.
+    pub secrets: Arc<SecretIndex>,
+    endpoints: Endpoints,
+}
+
+/// Is told of changes that the watches see.
+pub trait Listener: Send + Sync + 'static {
+    /// A token is gone.
+    fn token_gone(&self, token: &OAuthClientToken);
+    /// A provider appeared, changed or went.
+    fn provider_changed(&self);
+}
+
+/// Where changes go.
+#[derive(Clone)]
+struct Outlet {
+    triggers: UnboundedSender<Trigger>,
+    listener: Arc<dyn Listener>,
+}
+
+impl Caches {
+    /// Starts the watches and waits until every cache is filled. Tokens that are to be looked at
+    /// come out of `triggers`, every one of them at first.
+    pub async fn start(
+        client: &Client,
+        settings: WatchSettings,
+        triggers: UnboundedSender<Trigger>,
+        listener: Arc<dyn Listener>,
+    ) -> Arc<Self> {
+        let (tokens, token_writer) = store();
+        let (providers, provider_writer) = store();
+        let (cluster_providers, cluster_writer) = store();
+        let (namespaces, namespace_writer) = store();
+        let caches = Arc::new(Self {
+            settings,
+            tokens,
+            providers,
+            cluster_providers,
+            namespaces,
+            secrets: Arc::default(),
+            endpoints: Endpoints::default(),
+        });
+        let outlet = Outlet { triggers, listener };
+        let scopes = &caches.settings.scopes;
+        let token_watches = scopes.iter().map(|s| events(s.api(client.clone()))).collect();
+        let provider_watches = scopes.iter().map(|s| events(s.api(client.clone()))).collect();
+        caches.spawn(token_watches, (caches.tokens.clone(), token_writer), &outlet, Self::on_token);
+        caches.spawn(
+            provider_watches,
+            (caches.providers.clone(), provider_writer),
+            &outlet,
+            Self::on_provider,
+        );
+        wait_for(&caches.tokens).await;
+        wait_for(&caches.providers).await;
+        if caches.settings.cluster_kinds {
+            let watches = vec![events(Api::all(client.clone()))];
+            caches.spawn(
+                watches,
+                (caches.cluster_providers.clone(), cluster_writer),
+                &outlet,
+                Self::on_cluster_provider,
+            );
+            let watches = vec![events(Api::all(client.clone()))];
+            caches.spawn(
+                watches,
+                (caches.namespaces.clone(), namespace_writer),
+                &outlet,
+                Self::on_namespace,
+            );
+            wait_for(&caches.cluster_providers).await;
+            wait_for(&caches.namespaces).await;
+        }
+        // Only now is it known which Secrets matter, so that one list finds all of them.
+        for token in caches.tokens.state() {
+            caches.secrets.refer(&ObjectRef::from_obj(&*token), caches.secrets_of(&token));
+        }
+        caches.watch_secrets(client, &outlet).await;
+        for token in caches.tokens.state() {
+            outlet.send(ObjectRef::from_obj(&*token));
+        }
+        caches
+    }
+
+    /// The tokens.
+    pub fn tokens(&self) -> &Store<OAuthClientToken> {
+        &self.tokens
+    }
+
+    /// The namespaced providers.
+    pub fn providers(&self) -> &Store<OAuthProvider> {
+        &self.providers
+    }
+
+    /// The cluster providers.
+    pub fn cluster_providers(&self) -> &Store<ClusterOAuthProvider> {
+        &self.cluster_providers
+    }
+
+    /// Compiled documents.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// A token's provider and credentials, or why it may not or cannot use them.
+    pub fn resolve(&self, token: &OAuthClientToken) -> Result<Resolved, Error> {
+        let namespace = token.namespace().unwrap_or_default();
+        let reference = &token.spec.provider_ref;
+        match reference.kind {
+            ProviderKind::OAuthProvider => {
+                let key = ObjectRef::new(&reference.name).within(&namespace);
+                let provider = self
+                    .providers
+                    .get(&key)
+                    .ok_or_else(|| self.not_found(&namespace, &reference.name))?;
+                let endpoint = self
+                    .endpoints
+                    .get(&version(&*provider, reference.kind), &provider.spec.document)?;
+                Ok(Resolved { endpoint, credentials: own_credentials(&token.spec, &namespace)? })
+            }
+            ProviderKind::ClusterOAuthProvider if !self.settings.cluster_kinds => Err(Error::new(
+                Reason::ClusterKindsDisabled,
+                "this tokenward works on named namespaces only: use an OAuthProvider, or start it with --cluster-kinds",
+            )),
+            ProviderKind::ClusterOAuthProvider => {
+                let provider = self
+                    .cluster_providers
+                    .get(&ObjectRef::new(&reference.name))
+                    .ok_or_else(|| {
+                        let message =
+                            format!("ClusterOAuthProvider {:?} does not exist", reference.name);
+                        Error::new(Reason::ProviderNotFound, message)
+                    })?;
+                let labels = self.labels(&namespace);
+                let applicant =
+                    Applicant { token: &token.spec, namespace: &namespace, labels: &labels };
+                let credentials =
+                    admit(&provider.spec, applicant, &self.settings.cluster_resource_namespace)?;
+                let endpoint = self
+                    .endpoints
+                    .get(&version(&*provider, reference.kind), &provider.spec.document)?;
+                Ok(Resolved { endpoint, credentials })
+            }
+        }
+    }
+
+    fn not_found(&self, namespace: &str, name: &str) -> Error {
+        let others: Vec<String> = self
+            .providers
+            .state()
+            .iter()
+            .filter(|provider| provider.namespace().as_deref() == Some(namespace))
+            .map(|provider| provider.name_any())
+            .collect();
+        let hint = nearest(name, others.iter().map(String::as_str));
+        let message =
+            format!("OAuthProvider {name:?} does not exist in namespace {namespace:?}{hint}");
+        Error::new(Reason::ProviderNotFound, message)
+    }
+
+    fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
+        let namespace = self.namespaces.get(&ObjectRef::new(namespace));
+        namespace.map(|namespace| namespace.labels().clone()).unwrap_or_default()
+    }
+
+    /// The Secrets that a token refers to.
+    pub fn secrets_of(&self, token: &OAuthClientToken) -> Vec<SecretKey> {
+        let namespace = token.namespace().unwrap_or_default();
+        let name = token.spec.target.secret_name.clone().unwrap_or_else(|| token.name_any());
+        let target = SecretKey { namespace: namespace.clone(), name };
+        let credentials = self.resolve(token).map(|resolved| resolved.credentials);
+        // While the provider is amiss, changes of the token's own credentials still matter.
+        let credentials = credentials.or_else(|_| own_credentials(&token.spec, &namespace));
+        std::iter::once(target).chain(credentials.ok()).collect()
+    }
+
+    fn spawn<K>(
+        self: &Arc<Self>,
+        watches: Vec<Watched<K>>,
+        (reader, mut writer): (Store<K>, Writer<K>),
+        outlet: &Outlet,
+        react: fn(&Self, Change<'_, K>, &Outlet),
+    ) where
+        K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let (caches, outlet) = (Arc::clone(self), outlet.clone());
+        tokio::spawn(async move {
+            let mut events = Box::pin(merge(watches, reader.clone()));
+            while let Some(event) = events.next().await {
+                let mut event = match event {
+                    Ok(event) => event,
+                    Err(error) => {
+                        warn!(kind = %K::kind(&()), %error, "a watch broke and is made again");
+                        continue;
+                    }
+                };
+                let before = match &mut event {
+                    Event::Apply(object) | Event::InitApply(object) => {
+                        prune(object);
+                        reader.get(&ObjectRef::from_obj(object))
+                    }
+                    _ => None,
+                };
+                writer.apply_watcher_event(&event);
+                match &event {
+                    Event::Apply(object) => {
+                        react(&caches, Change::Set { before, now: object }, &outlet)
+                    }
+                    Event::Delete(object) => react(&caches, Change::Gone(object), &outlet),
+                    Event::Init | Event::InitApply(_) | Event::InitDone => {}
+                }
+            }
+        });
+    }
+
+    async fn watch_secrets(self: &Arc<Self>, client: &Client, outlet: &Outlet) {
+        let platform = Scope::Namespace(self.settings.cluster_resource_namespace.clone());
+        let mut scopes = self.settings.scopes.clone();
+        let covered = scopes.iter().any(|s| s.contains(&self.settings.cluster_resource_namespace));
+        if self.settings.cluster_kinds && !covered {
+            scopes.push(platform);
+        }
+        let listed = scopes.into_iter().map(|scope| {
+            let (done, listed) = oneshot::channel();
+            self.spawn_secrets(client, scope, (outlet.clone(), done));
+            listed
+        });
+        futures::future::join_all(listed).await;
+    }
+
+    fn spawn_secrets(
+        self: &Arc<Self>,
+        client: &Client,
+        scope: Scope,
+        (outlet, listed): (Outlet, oneshot::Sender<()>),
+    ) {
+        let secrets = Arc::clone(&self.secrets);
+        let api: Api<PartialObjectMeta<Secret>> = scope.api(client.clone());
+        tokio::spawn(async move {
+            let mut listed = Some(listed);
+            let mut events = watcher(api, config()).default_backoff().boxed();
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => {
+                        let done = matches!(event, Event::InitDone);
+                        for token in secrets.observe(&scope, event) {
+                            outlet.send(token);
+                        }
+                        if let Some(listed) = listed.take_if(|_| done) {
+                            // Nobody waits any more where start-up was abandoned.
+                            let _ = listed.send(());
+                        }
+                    }
+                    Err(error) => warn!(kind = "Secret", %error, "a watch broke and is made again"),
+                }
+            }
+        });
+    }
+
+    fn on_token(&self, change: Change<'_, OAuthClientToken>, outlet: &Outlet) {
+        match change {
+            Change::Set { before, now } => {
+                if before.is_none_or(|before| concerns(&before, now)) {
+                    outlet.send(ObjectRef::from_obj(now));
+                }
+            }
+            Change::Gone(token) => {
+                self.secrets.refer(&ObjectRef::from_obj(token), Vec::new());
+                outlet.listener.token_gone(token);
+            }
+        }
+        outlet.listener.provider_changed();
+    }
+
+    fn on_provider(&self, change: Change<'_, OAuthProvider>, outlet: &Outlet) {
+        let provider = change.object();
+        if let Change::Gone(gone) = &change {
+            self.endpoints.forget(ProviderKind::OAuthProvider, &gone.uid().unwrap_or_default());
+        }
+        if change.is_of_spec() {
+            let namespace = provider.namespace();
+            self.send_where(outlet, |token| {
+                token.spec.provider_ref.kind == ProviderKind::OAuthProvider
+                    && token.namespace() == namespace
+                    && token.spec.provider_ref.name == provider.name_any()
+            });
+            outlet.listener.provider_changed();
+        }
+    }
+
+    fn on_cluster_provider(&self, change: Change<'_, ClusterOAuthProvider>, outlet: &Outlet) {
+        let provider = change.object();
+        if let Change::Gone(gone) = &change {
+            self.endpoints
+                .forget(ProviderKind::ClusterOAuthProvider, &gone.uid().unwrap_or_default());
+        }
+        if change.is_of_spec() {
+            self.send_where(outlet, |token| {
+                token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
+                    && token.spec.provider_ref.name == provider.name_any()
+            });
+            outlet.listener.provider_changed();
+        }
+    }
+
+    /// A namespace's labels say which cluster providers admit it.
+    fn on_namespace(&self, change: Change<'_, PartialObjectMeta<Namespace>>, outlet: &Outlet) {
+        let relabelled = match &change {
+            Change::Set { before: Some(before), now } => before.labels() != now.labels(),
+            _ => true,
+        };
+        if relabelled {
+            let name = change.object().name_any();
+            self.send_where(outlet, |token| {
+                token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
+                    && token.namespace().as_deref() == Some(&name)
+            });
+        }
+    }
+
+    fn send_where(&self, outlet: &Outlet, concerns: impl Fn(&OAuthClientToken) -> bool) {
+        for token in self.tokens.state().iter().filter(|token| concerns(token)) {
+            outlet.send(ObjectRef::from_obj(&**token));
+        }
+    }
+}
+
+impl Outlet {
+    fn send(&self, token: Trigger) {
+        // The controller is gone only when the process ends.
+        let _ = self.triggers.send(token);
+    }
+}
+
+/// What happened to one object.
+enum Change<'a, K> {
+    Set { before: Option<Arc<K>>, now: &'a K },
+    Gone(&'a K),
+}
+
+impl<'a, K: Resource> Change<'a, K> {
+    fn object(&self) -> &'a K {
+        match self {
+            Self::Set { now, .. } => now,
+            Self::Gone(gone) => gone,
+        }
+    }
+
+    /// Whether it is more than a change of status, labels or annotations.
+    fn is_of_spec(&self) -> bool {
+        match self {
+            Self::Set { before: Some(before), now } => {
+                before.meta().generation != now.meta().generation
+                    || before.meta().uid != now.meta().uid
+            }
+            _ => true,
+        }
+    }
+}
+
+/// Whether a change of a token is one to act on: our own writes of the status are not, nor are
+/// a person's labels.
+fn concerns(before: &OAuthClientToken, now: &OAuthClientToken) -> bool {
+    let request = |token: &OAuthClientToken| token.annotations().get(REFRESH_REQUESTED_AT).cloned();
+    before.metadata.generation != now.metadata.generation
+        || before.metadata.uid != now.metadata.uid
+        || before.metadata.deletion_timestamp != now.metadata.deletion_timestamp
+        || request(before) != request(now)
+}
+
+type Watched<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
+
+/// Watches one kind in one scope. An object that does not parse is reported by name and left out;
+/// the others go on.
+fn events<K>(api: Api<DeserializeGuard<K>>) -> Watched<K>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
+{
+    let events = watcher(api, config()).default_backoff();
+    events
+        .filter_map(|event| async move {
+            match event {
+                Ok(event) => readable(event).map(Ok),
+                Err(error) => Some(Err(error)),
+            }
+        })
+        .boxed()
+}
+
+fn readable<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
+    let read = |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(object) => Some(object),
+        Err(unreadable) => {
+            let meta = &unreadable.metadata;
+            warn!(kind = %K::kind(&()), namespace = meta.namespace, name = meta.name, "an object cannot be read and is left out");
+            None
+        }
+    };
+    Some(match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(guard) => Event::InitApply(read(guard)?),
+        Event::Apply(guard) => Event::Apply(read(guard)?),
+        Event::Delete(guard) => Event::Delete(read(guard)?),
+    })
+}
+
+fn config() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
+
+fn version<K: Resource>(provider: &K, kind: ProviderKind) -> Version {
+    let meta = provider.meta();
+    Version {
+        kind,
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+    }
+}
+
+async fn wait_for<K>(store: &Store<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    // The writer lives as long as the process.
+    let _ = store.wait_until_ready().await;
+}

@@ -1,0 +1,181 @@
+//! One stream of events out of the watches of several scopes.
+//!
+//! Each watch lists again whenever it has to, and its list speaks of its own scope only. Here a
+//! repeated list becomes what it means: objects that changed, and objects that are gone.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+
+use futures::stream::{self, Stream, StreamExt};
+use kube::Resource;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+
+/// What is known of the objects of each scope.
+struct Scopes<K: Resource<DynamicType = ()> + Clone + 'static> {
+    of: HashMap<usize, ScopeState<K>>,
+    /// Scopes whose first list is not complete.
+    waiting: usize,
+    /// Changes that came while other scopes were still being listed for the first time.
+    held_back: Vec<Event<K>>,
+    /// Where what is gone can still be found.
+    store: Store<K>,
+}
+
+struct ScopeState<K: Resource<DynamicType = ()>> {
+    present: HashSet<ObjectRef<K>>,
+    unlisted: HashSet<ObjectRef<K>>,
+    complete: bool,
+}
+
+impl<K: Resource<DynamicType = ()>> Default for ScopeState<K> {
+    fn default() -> Self {
+        Self { present: HashSet::new(), unlisted: HashSet::new(), complete: false }
+    }
+}
+
+/// Merges watches that fill `store`. `InitDone` comes once, when every scope has been listed.
+pub(super) fn merge<K, S>(
+    watches: Vec<S>,
+    store: Store<K>,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    ObjectRef<K>: Eq + Hash + Send,
+    S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + Unpin,
+{
+    let mut scopes =
+        Scopes { of: HashMap::new(), waiting: watches.len(), held_back: Vec::new(), store };
+    let tagged = watches
+        .into_iter()
+        .enumerate()
+        .map(|(scope, watch)| watch.map(move |event| (scope, event)));
+    let merged = stream::select_all(tagged);
+    stream::once(async { Ok(Event::Init) }).chain(merged.flat_map(move |(scope, event)| {
+        stream::iter(match event {
+            Ok(event) => scopes.translate(scope, event).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        })
+    }))
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Scopes<K>
+where
+    ObjectRef<K>: Eq + Hash,
+{
+    fn translate(&mut self, scope: usize, event: Event<K>) -> Vec<Event<K>> {
+        let state = self.of.entry(scope).or_default();
+        match event {
+            Event::Init => {
+                state.unlisted.clone_from(&state.present);
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                let key = ObjectRef::from_obj(&object);
+                state.unlisted.remove(&key);
+                state.present.insert(key);
+                match state.complete {
+                    false => vec![Event::InitApply(object)],
+                    true => self.change(vec![Event::Apply(object)]),
+                }
+            }
+            Event::InitDone => {
+                let gone = std::mem::take(&mut state.unlisted);
+                state.present.retain(|key| !gone.contains(key));
+                if std::mem::replace(&mut state.complete, true) {
+                    let gone = gone.iter().filter_map(|key| self.store.get(key));
+                    let gone = gone.map(|object| Event::Delete((*object).clone())).collect();
+                    return self.change(gone);
+                }
+                self.waiting = self.waiting.saturating_sub(1);
+                let mut events = vec![Event::InitDone];
+                events.append(&mut self.held_back);
+                if self.waiting == 0 {
+                    events
+                } else {
+                    self.held_back = events.split_off(1);
+                    vec![]
+                }
+            }
+            Event::Apply(object) => {
+                state.present.insert(ObjectRef::from_obj(&object));
+                self.change(vec![Event::Apply(object)])
+            }
+            Event::Delete(object) => {
+                state.present.remove(&ObjectRef::from_obj(&object));
+                self.change(vec![Event::Delete(object)])
+            }
+        }
+    }
+
+    /// Changes wait until the first list of every scope is complete: a store takes a list whole.
+    fn change(&mut self, mut events: Vec<Event<K>>) -> Vec<Event<K>> {
+        if self.waiting == 0 {
+            return events;
+        }
+        self.held_back.append(&mut events);
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::runtime::reflector::store;
+
+    use super::*;
+
+    fn object(name: &str) -> ConfigMap {
+        let mut object = ConfigMap::default();
+        object.metadata.name = Some(name.into());
+        object.metadata.namespace = Some("web".into());
+        object
+    }
+
+    async fn run(watches: Vec<Vec<Event<ConfigMap>>>) -> Vec<String> {
+        let (reader, mut writer) = store();
+        let watches =
+            watches.into_iter().map(|events| stream::iter(events.into_iter().map(Ok))).collect();
+        let mut merged = Box::pin(merge(watches, reader));
+        let mut seen = Vec::new();
+        while let Some(event) = merged.next().await {
+            let event = event.unwrap();
+            writer.apply_watcher_event(&event);
+            let name = |object: ConfigMap| object.metadata.name.unwrap();
+            seen.push(match event {
+                Event::Init => "init".to_owned(),
+                Event::InitApply(object) => format!("first {}", name(object)),
+                Event::InitDone => "done".to_owned(),
+                Event::Apply(object) => format!("apply {}", name(object)),
+                Event::Delete(object) => format!("delete {}", name(object)),
+            });
+        }
+        seen
+    }
+
+    #[tokio::test]
+    async fn a_repeated_list_becomes_what_it_means() {
+        let events = vec![
+            Event::Init,
+            Event::InitApply(object("a")),
+            Event::InitApply(object("b")),
+            Event::InitDone,
+            Event::Init,
+            Event::InitApply(object("b")),
+            Event::InitApply(object("c")),
+            Event::InitDone,
+        ];
+        let seen = run(vec![events]).await;
+        assert_eq!(seen, ["init", "first a", "first b", "done", "apply b", "apply c", "delete a"]);
+    }
+
+    #[tokio::test]
+    async fn changes_wait_for_the_slowest_scope() {
+        let one = vec![Event::Init, Event::InitDone, Event::Apply(object("x"))];
+        let two = vec![Event::Init, Event::InitApply(object("y")), Event::InitDone];
+        let seen = run(vec![one, two]).await;
+        let place = |what: &str| seen.iter().position(|event| event == what).unwrap();
+        assert!(place("first y") < place("done") && place("done") < place("apply x"), "{seen:?}");
+        assert_eq!(seen.iter().filter(|event| *event == "done").count(), 1);
+    }
+}

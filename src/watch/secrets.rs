@@ -1,0 +1,261 @@
+//! An index of the Secrets that tokens refer to: metadata only, and nothing of any other Secret.
+//! So absence proves nothing until a Secret has been looked at.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::Event;
+
+use super::references::References;
+use super::{Scope, Trigger};
+use crate::act::owned_data_keys;
+use crate::api::{GROUP, MANAGED_BY, MANAGER};
+use crate::decide::{ControllerRef, SecretKey, TargetMeta};
+
+/// What is known of one Secret.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Nothing yet: look.
+    Nothing,
+    /// It does not exist.
+    Absent,
+    /// It exists.
+    Present(Arc<TargetMeta>),
+}
+
+/// The index.
+#[derive(Debug, Default)]
+pub struct SecretIndex(Mutex<Index>);
+
+#[derive(Debug, Default)]
+struct Index {
+    references: References,
+    known: HashMap<SecretKey, Known>,
+    /// While a scope is listed again: what the list has not shown yet.
+    unlisted: HashMap<Scope, BTreeSet<SecretKey>>,
+}
+
+impl SecretIndex {
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes which Secrets a token refers to now.
+    pub fn refer(&self, token: &Trigger, secrets: Vec<SecretKey>) {
+        let mut index = self.lock();
+        for orphan in index.references.set(token, secrets) {
+            index.known.remove(&orphan);
+        }
+    }
+
+    /// What is known of a Secret.
+    pub fn known(&self, key: &SecretKey) -> Known {
+        self.lock().known.get(key).cloned().unwrap_or(Known::Nothing)
+    }
+
+    /// The tokens that refer to a Secret.
+    pub fn users(&self, key: &SecretKey) -> Vec<Trigger> {
+        self.lock().references.users(key)
+    }
+
+    /// Takes a watch event in; answers with the tokens that it concerns.
+    pub fn observe(&self, scope: &Scope, event: Event<PartialObjectMeta<Secret>>) -> Vec<Trigger> {
+        let mut index = self.lock();
+        match event {
+            Event::Init => {
+                let all = index.known.keys().filter(|key| scope.contains(&key.namespace));
+                let all = all.cloned().collect();
+                index.unlisted.insert(scope.clone(), all);
+                Vec::new()
+            }
+            Event::InitApply(secret) => {
+                let key = key_of(&secret.metadata);
+                if let Some(unlisted) = index.unlisted.get_mut(scope) {
+                    unlisted.remove(&key);
+                }
+                // A list is taken at its word: after a restore, versions are lower than before.
+                index.set(&key, Known::Present(Arc::new(TargetMeta::of(&secret.metadata))))
+            }
+            Event::InitDone => {
+                let gone = index.unlisted.remove(scope).unwrap_or_default();
+                gone.iter().flat_map(|key| index.set(key, Known::Absent)).collect()
+            }
+            Event::Apply(secret) => {
+                let (key, meta) = (key_of(&secret.metadata), TargetMeta::of(&secret.metadata));
+                match index.is_older(&key, &meta) {
+                    true => Vec::new(),
+                    false => index.set(&key, Known::Present(Arc::new(meta))),
+                }
+            }
+            Event::Delete(secret) => {
+                let (key, meta) = (key_of(&secret.metadata), TargetMeta::of(&secret.metadata));
+                // One that was made again meanwhile is not the one that this event is about.
+                match index.is_older(&key, &meta) {
+                    true => Vec::new(),
+                    false => index.set(&key, Known::Absent),
+                }
+            }
+        }
+    }
+
+    /// Takes in what was read of one Secret.
+    pub fn note_read(
+        &self,
+        key: &SecretKey,
+        secret: Option<&PartialObjectMeta<Secret>>,
+    ) -> Option<TargetMeta> {
+        let meta = secret.map(|secret| TargetMeta::of(&secret.metadata));
+        let known = meta.clone().map_or(Known::Absent, |meta| Known::Present(Arc::new(meta)));
+        self.lock().set(key, known);
+        meta
+    }
+
+    /// Takes in what we wrote ourselves: the next decision must see it, and the watch is slower.
+    pub fn note_written(&self, key: &SecretKey, secret: &PartialObjectMeta<Secret>) {
+        self.note_read(key, Some(secret));
+    }
+}
+
+impl Index {
+    fn set(&mut self, key: &SecretKey, known: Known) -> Vec<Trigger> {
+        if !self.references.contains(key) {
+            return Vec::new();
+        }
+        for unlisted in self.unlisted.values_mut() {
+            unlisted.remove(key);
+        }
+        self.known.insert(key.clone(), known);
+        self.references.users(key)
+    }
+
+    /// Whether an event tells of an older state than the one that is known: our own writes are
+    /// known before the watch tells of what came before them.
+    fn is_older(&self, key: &SecretKey, event: &TargetMeta) -> bool {
+        let version = |meta: &TargetMeta| meta.resource_version.parse::<u64>().ok();
+        match self.known.get(key) {
+            Some(Known::Present(known)) => version(event) < version(known),
+            _ => false,
+        }
+    }
+}
+
+fn key_of(meta: &ObjectMeta) -> SecretKey {
+    SecretKey {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+    }
+}
+
+impl TargetMeta {
+    /// What is kept of a Secret's metadata.
+    pub fn of(meta: &ObjectMeta) -> Self {
+        let ours = |key: &str| key.split('/').next() == Some(GROUP);
+        let annotations = meta.annotations.iter().flatten();
+        let references = meta.owner_references.iter().flatten();
+        let labels = meta.labels.as_ref();
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            annotations: annotations
+                .filter(|(key, _)| ours(key))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+            controller: references.into_iter().find(|owner| owner.controller == Some(true)).map(
+                |owner| ControllerRef {
+                    api_version: owner.api_version.clone(),
+                    kind: owner.kind.clone(),
+                    name: owner.name.clone(),
+                    uid: owner.uid.clone(),
+                },
+            ),
+            labelled: labels
+                .and_then(|labels| labels.get(MANAGED_BY))
+                .is_some_and(|by| by == MANAGER),
+            owned_keys: owned_data_keys(meta.managed_fields.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Scope = Scope::All;
+
+    fn secret(name: &str, version: u64) -> PartialObjectMeta<Secret> {
+        PartialObjectMeta {
+            metadata: ObjectMeta {
+                namespace: Some("web".into()),
+                name: Some(name.into()),
+                resource_version: Some(version.to_string()),
+                uid: Some(format!("{name}-uid")),
+                ..ObjectMeta::default()
+            },
+            ..PartialObjectMeta::default()
+        }
+    }
+
+    fn key(name: &str) -> SecretKey {
+        SecretKey { namespace: "web".into(), name: name.into() }
+    }
+
+    fn version(index: &SecretIndex, name: &str) -> Option<String> {
+        match index.known(&key(name)) {
+            Known::Present(meta) => Some(meta.resource_version.clone()),
+            _ => None,
+        }
+    }
+
+    fn index() -> (SecretIndex, Trigger) {
+        let index = SecretIndex::default();
+        let token = Trigger::new("token").within("web");
+        index.refer(&token, vec![key("a")]);
+        (index, token)
+    }
+
+    #[test]
+    fn what_nobody_refers_to_is_not_kept() {
+        let (index, token) = index();
+        assert_eq!(index.observe(&ALL, Event::Apply(secret("stranger", 1))), []);
+        assert!(matches!(index.known(&key("stranger")), Known::Nothing));
+        assert_eq!(index.observe(&ALL, Event::Apply(secret("a", 1))), [token.clone()]);
+        index.refer(&token, vec![]);
+        assert!(matches!(index.known(&key("a")), Known::Nothing));
+    }
+
+    #[test]
+    fn our_own_write_is_not_undone_by_an_older_event() {
+        let (index, _) = index();
+        index.note_written(&key("a"), &secret("a", 5));
+        assert_eq!(index.observe(&ALL, Event::Apply(secret("a", 4))), []);
+        assert_eq!(index.observe(&ALL, Event::Delete(secret("a", 3))), []);
+        assert_eq!(version(&index, "a").as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn a_new_list_is_taken_at_its_word() {
+        let (index, token) = index();
+        index.refer(&Trigger::new("other").within("web"), vec![key("b")]);
+        index.note_written(&key("a"), &secret("a", 500));
+        index.note_written(&key("b"), &secret("b", 501));
+        index.observe(&ALL, Event::Init);
+        // Restored from backup: versions are lower, and "b" is gone.
+        assert_eq!(index.observe(&ALL, Event::InitApply(secret("a", 7))), [token]);
+        assert_eq!(index.observe(&ALL, Event::InitDone), [Trigger::new("other").within("web")]);
+        assert_eq!(version(&index, "a").as_deref(), Some("7"));
+        assert!(matches!(index.known(&key("b")), Known::Absent));
+    }
+
+    #[test]
+    fn what_is_written_during_a_list_is_not_lost_by_it() {
+        let (index, _) = index();
+        index.note_written(&key("a"), &secret("a", 1));
+        index.observe(&ALL, Event::Init);
+        index.note_written(&key("a"), &secret("a", 2));
+        assert_eq!(index.observe(&ALL, Event::InitDone), []);
+        assert_eq!(version(&index, "a").as_deref(), Some("2"));
+    }
+}
