@@ -2,6 +2,7 @@
 pub mod act;
 pub mod api;
 pub mod catalogue;
+pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod decide;
@@ -10,4 +11,5 @@ pub mod oauth;
 pub mod record;
 pub mod render;
 pub mod runtime;
+pub mod settings;
 pub mod watch;

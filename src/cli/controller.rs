@@ -1,0 +1,58 @@
+//! `tokenward controller`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use kube::{Client, Config};
+use tracing::info;
+
+use super::{Failure, block_on};
+use crate::act::Tools;
+use crate::clock::Clock;
+use crate::controller;
+use crate::oauth::{Digester, Transport};
+use crate::runtime::{cluster_key, init_logs, stop_signal};
+use crate::settings::{CommonArgs, ControllerArgs, ControllerSettings};
+
+pub(super) fn run(common: &CommonArgs, args: ControllerArgs) -> Result<(), Failure> {
+    init_logs(common.log_format, &common.log_level).map_err(Failure::Usage)?;
+    let settings = args.validate(common).map_err(Failure::Usage)?;
+    block_on(serve(settings))
+}
+
+async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
+    let stopping = stop_signal().map_err(|error| Failure::Failed(error.to_string()))?;
+    let config = Config::infer().await.map_err(|error| {
+        Failure::Usage(format!("no cluster is configured: {error}; set KUBECONFIG or run in a pod"))
+    })?;
+    let watch = settings.watch(&config.default_namespace);
+    let mut transport = settings.transport.clone();
+    transport.addresses.api_server = api_server(&config).await;
+    let client = Client::try_from(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let key = tokio::select! {
+        key = cluster_key(&client, &watch.cluster_resource_namespace) => key.map_err(Failure::Failed)?,
+        () = stopping.cancelled() => return Ok(()),
+    };
+    let clock = Clock::system();
+    let tools = Tools {
+        transport: Arc::new(Transport::new(transport, clock.clone())),
+        digester: Arc::new(Digester::new(&key)),
+        clock,
+        stopping,
+    };
+    info!(version = env!("CARGO_PKG_VERSION"), scopes = ?watch.scopes, "tokenward starts");
+    controller::run(client, watch, tools).await;
+    info!("tokenward has ended");
+    Ok(())
+}
+
+/// Where the API server listens, as far as it can be told now: token requests never go there.
+async fn api_server(config: &Config) -> Vec<SocketAddr> {
+    let url = &config.cluster_url;
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 });
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(addresses) => addresses.collect(),
+        Err(_) => Vec::new(),
+    }
+}

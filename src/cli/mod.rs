@@ -1,0 +1,87 @@
+//! What people type: one file a subcommand.
+
+mod controller;
+mod crds;
+mod local;
+mod providers;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::CommonArgs;
+
+/// Keeps OAuth 2.0 access tokens fresh in Kubernetes Secrets.
+#[derive(Debug, Parser)]
+#[command(name = "tokenward", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run on a cluster (all namespaces by default)
+    Controller(crate::settings::ControllerArgs),
+    /// Run without a cluster: manifests in, files out
+    Local(crate::settings::LocalArgs),
+    /// Print the CustomResourceDefinitions
+    Crds,
+    /// The catalogue of providers
+    Providers(providers::ProvidersArgs),
+}
+
+/// Why a command ended early: 1 failed, 2 wrong usage or invalid input.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Failed(String),
+    Usage(String),
+}
+
+/// Runs the command that was typed.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Controller(args) => controller::run(&cli.common, args),
+        Command::Local(args) => local::run(&cli.common, &args),
+        Command::Crds => crds::run(),
+        Command::Providers(args) => providers::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(message)) => fail(&message, 1),
+        Err(Failure::Usage(message)) => fail(&message, 2),
+    }
+}
+
+fn fail(message: &str, code: u8) -> ExitCode {
+    // Nobody is left to tell where standard error is closed.
+    let _ = writeln!(std::io::stderr(), "tokenward: {message}");
+    ExitCode::from(code)
+}
+
+/// Writes to standard output. A reader that went away (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs a command that waits for things.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // The very first use of TLS must find its provider.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return Err(Failure::Failed("a TLS provider was installed already".to_owned()));
+    }
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("the runtime cannot start: {error}")))?
+        .block_on(work)
+}

@@ -1,0 +1,186 @@
+//! From arguments to validated settings. Every default is here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::oauth::{AddressPolicy, Cidr, Timeouts, TransportSettings};
+use crate::runtime::LogFormat;
+use crate::watch::{Scope, WatchSettings};
+
+/// Resolving and connecting to a provider, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A whole token request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+pub struct CommonArgs {
+    /// Allow plain http token endpoints
+    #[arg(long, global = true, env = "TOKENWARD_ALLOW_HTTP")]
+    pub allow_http: bool,
+    /// Let token requests go to addresses that the guard refuses (repeatable), e.g. 10.20.0.0/16
+    #[arg(
+        long,
+        global = true,
+        value_name = "CIDR",
+        env = "TOKENWARD_EGRESS_ALLOW_CIDR",
+        value_delimiter = ','
+    )]
+    pub egress_allow_cidr: Vec<Cidr>,
+    /// How log lines look
+    #[arg(long, global = true, env = "TOKENWARD_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or directives as info,kube=debug
+    #[arg(long, global = true, env = "TOKENWARD_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// Longest time that one token request may take, in seconds
+    #[arg(long, global = true, value_name = "SECONDS", env = "TOKENWARD_REQUEST_TIMEOUT", default_value_t = REQUEST_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=120))]
+    pub request_timeout: u64,
+}
+
+impl CommonArgs {
+    /// What token requests are allowed to do.
+    pub fn transport(&self) -> TransportSettings {
+        let total = Duration::from_secs(self.request_timeout);
+        TransportSettings {
+            allow_http: self.allow_http,
+            addresses: AddressPolicy {
+                allowed: self.egress_allow_cidr.clone(),
+                api_server: vec![],
+            },
+            timeouts: Timeouts { connect: CONNECT_TIMEOUT.min(total), total },
+        }
+    }
+}
+
+/// Flags of `controller`.
+#[derive(Args, Clone, Debug)]
+pub struct ControllerArgs {
+    /// Work in this namespace only (repeatable); all namespaces by default
+    #[arg(long, value_name = "NS", env = "TOKENWARD_NAMESPACE", value_delimiter = ',')]
+    pub namespace: Vec<String>,
+    /// With --namespace: use cluster kinds all the same
+    #[arg(long, env = "TOKENWARD_CLUSTER_KINDS")]
+    pub cluster_kinds: bool,
+    /// Where the platform's own credentials and the digest key lie; the operator's namespace by
+    /// default
+    #[arg(long, value_name = "NS", env = "TOKENWARD_CLUSTER_RESOURCE_NAMESPACE")]
+    pub cluster_resource_namespace: Option<String>,
+}
+
+/// Validated settings of `controller`.
+#[derive(Clone, Debug)]
+pub struct ControllerSettings {
+    /// What token requests may do.
+    pub transport: TransportSettings,
+    scopes: Vec<Scope>,
+    cluster_kinds: bool,
+    cluster_resource_namespace: Option<String>,
+}
+
+impl ControllerArgs {
+    /// Checks the arguments.
+    pub fn validate(self, common: &CommonArgs) -> Result<ControllerSettings, String> {
+        let mut namespaces = self.namespace;
+        for namespace in namespaces.iter().chain(&self.cluster_resource_namespace) {
+            if !is_namespace(namespace) {
+                return Err(format!(
+                    "{namespace:?} is not a namespace's name: lower-case letters, digits and -, at most 63"
+                ));
+            }
+        }
+        namespaces.sort();
+        namespaces.dedup();
+        let everywhere = namespaces.is_empty();
+        Ok(ControllerSettings {
+            transport: common.transport(),
+            cluster_kinds: everywhere || self.cluster_kinds,
+            scopes: match everywhere {
+                true => vec![Scope::All],
+                false => namespaces.into_iter().map(Scope::Namespace).collect(),
+            },
+            cluster_resource_namespace: self.cluster_resource_namespace,
+        })
+    }
+}
+
+impl ControllerSettings {
+    /// What is watched, by an operator whose own namespace is `own`.
+    pub fn watch(&self, own: &str) -> WatchSettings {
+        let namespace = self.cluster_resource_namespace.clone();
+        WatchSettings {
+            scopes: self.scopes.clone(),
+            cluster_kinds: self.cluster_kinds,
+            cluster_resource_namespace: namespace.unwrap_or_else(|| own.to_owned()),
+        }
+    }
+}
+
+/// Flags of `local`.
+#[derive(Args, Clone, Debug)]
+pub struct LocalArgs {
+    /// Directories (or files) with manifests
+    #[arg(required = true, value_name = "DIR")]
+    pub paths: Vec<PathBuf>,
+    /// Where targets are written
+    #[arg(long, value_name = "OUT", env = "TOKENWARD_OUT")]
+    pub out: PathBuf,
+    /// Fetch what is due and end: 0 if every token is good, else 1
+    #[arg(long, env = "TOKENWARD_ONCE")]
+    pub once: bool,
+}
+
+/// A DNS-1123 label.
+fn is_namespace(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Args {
+        #[command(flatten)]
+        common: CommonArgs,
+        #[command(flatten)]
+        controller: ControllerArgs,
+    }
+
+    fn settings(args: &[&str]) -> Result<ControllerSettings, String> {
+        let args = Args::parse_from(std::iter::once(&"tokenward").chain(args));
+        args.controller.validate(&args.common)
+    }
+
+    #[test]
+    fn everything_is_watched_by_default() {
+        let watch = settings(&[]).unwrap().watch("own");
+        assert_eq!(watch.scopes, [Scope::All]);
+        assert!(watch.cluster_kinds);
+        assert_eq!(watch.cluster_resource_namespace, "own");
+    }
+
+    #[test]
+    fn named_namespaces_leave_cluster_kinds_off_unless_asked_for() {
+        let watch = settings(&["--namespace", "b", "--namespace", "a,b"]).unwrap().watch("own");
+        assert_eq!(watch.scopes, [Scope::Namespace("a".into()), Scope::Namespace("b".into())]);
+        assert!(!watch.cluster_kinds);
+        let args =
+            ["--namespace", "a", "--cluster-kinds", "--cluster-resource-namespace", "platform"];
+        let watch = settings(&args).unwrap().watch("own");
+        assert!(watch.cluster_kinds);
+        assert_eq!(watch.cluster_resource_namespace, "platform");
+    }
+
+    #[test]
+    fn a_namespace_that_is_none_is_refused_by_name() {
+        assert!(settings(&["--namespace", "Web_1"]).unwrap_err().contains("Web_1"));
+    }
+}
