@@ -8,14 +8,17 @@ use reqwest::header::HeaderName;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::headers;
+use super::parameters::ParameterTemplate;
 use super::template::{Name, Template, invalid};
-use super::url_template::{UrlTemplate, is_authority};
+use super::url_template::UrlTemplate;
+use super::variables::variables;
 use crate::api::{
     BasicEncoding, ClientAuthentication, Encoding, ErrorRule, ExpiryKind, Grant, Method,
     ProviderDocument,
 };
-use crate::catalogue::{Format, Input, Merged};
-use crate::error::{Error, nearest};
+use crate::catalogue::Merged;
+use crate::error::Error;
 
 /// Where a provider comes from, which says how far it may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,15 +51,6 @@ pub struct Endpoint {
     shape: Value,
 }
 
-/// A parameter: a template, or JSON with templates in it.
-#[derive(Clone, Debug)]
-pub(super) enum ParameterTemplate {
-    Text(Template),
-    Literal(Value),
-    List(Vec<Self>),
-    Object(BTreeMap<String, Self>),
-}
-
 /// How an answer is read.
 #[derive(Clone, Debug)]
 pub(super) struct ResponseRules {
@@ -77,23 +71,6 @@ pub(super) struct ErrorRules {
     pub(super) rules: Vec<ErrorRule>,
 }
 
-/// Headers that belong to the connection or to the client (RFC 9110 section 7.6.1), not to a
-/// document.
-const RESERVED_HEADERS: &[&str] = &[
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "upgrade",
-    "proxy-connection",
-    "proxy-authorization",
-    "proxy-authenticate",
-    "expect",
-];
-
 impl Endpoint {
     /// Checks a merged document and makes it ready. Every error is `InvalidProvider`.
     pub fn compile(merged: Merged, provenance: Provenance) -> Result<Self, Error> {
@@ -106,7 +83,7 @@ impl Endpoint {
             )
         })?;
         let url = Template::parse(url, "request.url")?;
-        let headers = headers(&request.headers)?;
+        let headers = headers::parse(&request.headers)?;
         let parameters = request
             .parameters
             .iter()
@@ -211,8 +188,8 @@ impl Endpoint {
 
     /// Refuses what cannot travel in the encoding that is asked for.
     fn check_encoding(&self) -> Result<(), Error> {
-        let nested = self.parameters.iter().find(|(_, value)| value.is_nested());
-        match (self.encoding, nested) {
+        let structured = self.parameters.iter().find(|(_, value)| value.needs_json());
+        match (self.encoding, structured) {
             (Encoding::Form | Encoding::Query, Some((name, _))) => Err(invalid(format!(
                 "request.parameters.{name}: an object needs request.encoding json"
             ))),
@@ -224,127 +201,6 @@ impl Endpoint {
             }
             _ => Ok(()),
         }
-    }
-}
-
-impl ParameterTemplate {
-    fn parse(value: &Value, place: &str) -> Result<Self, Error> {
-        Ok(match value {
-            Value::String(text) => Self::Text(Template::parse(text, place)?),
-            Value::Array(items) => Self::List(
-                items
-                    .iter()
-                    .enumerate()
-                    .map(|(index, item)| Self::parse(item, &format!("{place}[{index}]")))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Value::Object(fields) => Self::Object(
-                fields
-                    .iter()
-                    .map(|(key, field)| {
-                        Ok((key.clone(), Self::parse(field, &format!("{place}.{key}"))?))
-                    })
-                    .collect::<Result<_, Error>>()?,
-            ),
-            literal => Self::Literal(literal.clone()),
-        })
-    }
-
-    fn collect_names(&self, names: &mut BTreeSet<Name>) {
-        match self {
-            Self::Text(template) => names.extend(template.names().cloned()),
-            Self::List(items) => items.iter().for_each(|item| item.collect_names(names)),
-            Self::Object(fields) => fields.values().for_each(|field| field.collect_names(names)),
-            Self::Literal(_) => {}
-        }
-    }
-
-    fn is_nested(&self) -> bool {
-        match self {
-            Self::Object(_) => true,
-            Self::List(items) => items.iter().any(|i| matches!(i, Self::Object(_) | Self::List(_))),
-            _ => false,
-        }
-    }
-}
-
-fn headers(headers: &BTreeMap<String, String>) -> Result<Vec<(HeaderName, Template)>, Error> {
-    headers
-        .iter()
-        .map(|(name, value)| {
-            let place = format!("request.headers.{name}");
-            let header = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| invalid(format!("{place}: not a header's name")))?;
-            if RESERVED_HEADERS.contains(&header.as_str()) {
-                return Err(invalid(format!(
-                    "{place} belongs to the connection and cannot be set"
-                )));
-            }
-            Ok((header, Template::parse(value, &place)?))
-        })
-        .collect()
-}
-
-/// The values of all variables that the document uses. Those that it declares and an overlay
-/// leaves unused do no harm; those that nothing knows are a slip of the pen.
-fn variables(
-    document: &ProviderDocument,
-    inputs: &BTreeMap<String, Input>,
-    names: &BTreeSet<Name>,
-) -> Result<BTreeMap<String, String>, Error> {
-    let used: BTreeSet<&str> = names
-        .iter()
-        .filter_map(|name| match name {
-            Name::Variable(name) => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    let known = || used.iter().copied().chain(inputs.keys().map(String::as_str));
-    for name in document.variables.keys() {
-        if !known().any(|known| known == name) {
-            let hint = nearest(name, known());
-            return Err(invalid(format!(
-                "spec.variables.{name} is not used by the document{hint}"
-            )));
-        }
-    }
-    let mut values = BTreeMap::new();
-    for name in used {
-        let input = inputs.get(name);
-        let given = document.variables.get(name).or_else(|| input?.default.as_ref());
-        let value = match (given, input) {
-            (Some(value), _) => value.clone(),
-            (None, Some(input)) if !input.required => String::new(),
-            (None, input) => return Err(missing(name, input, &document.variables)),
-        };
-        check_format(name, &value, input)?;
-        values.insert(name.to_owned(), value);
-    }
-    Ok(values)
-}
-
-fn missing(name: &str, input: Option<&Input>, given: &BTreeMap<String, String>) -> Error {
-    let what = input.map_or(String::new(), |input| format!(" ({})", input.description));
-    let hint = match given.is_empty() {
-        true => String::new(),
-        false => nearest(name, given.keys().map(String::as_str)),
-    };
-    invalid(format!("spec.variables.{name}{what} is not set{hint}"))
-}
-
-fn check_format(name: &str, value: &str, input: Option<&Input>) -> Result<(), Error> {
-    let wrong = |what: &str| Err(invalid(format!("spec.variables.{name} is not {what}")));
-    match input.map(|input| input.format) {
-        Some(Format::Url) if Url::parse(value).is_err() => {
-            wrong("an absolute URL, as https://login.example.com/oauth/token")
-        }
-        Some(Format::Host) if !is_authority(value) => {
-            wrong("a host with an optional port, as login.example.com")
-        }
-        Some(Format::PathSegment) if matches!(value, "" | "." | "..") => {
-            wrong("a path segment: empty, . and .. are refused")
-        }
-        _ => Ok(()),
     }
 }
 

@@ -8,13 +8,16 @@ mod digest;
 mod endpoint;
 mod errors;
 mod guard;
+mod headers;
 mod jwt;
+mod parameters;
 mod request;
 mod response;
 mod retry_after;
 mod template;
 mod transport;
 mod url_template;
+mod variables;
 
 pub use answer::Answer;
 pub use credentials::{CredentialValues, Credentials};

@@ -10,7 +10,8 @@ use url::form_urlencoded::Serializer;
 
 use super::client_auth;
 use super::credentials::Credentials;
-use super::endpoint::{Endpoint, ParameterTemplate, Provenance};
+use super::endpoint::{Endpoint, Provenance};
+use super::parameters::ParameterTemplate;
 use super::template::{Name, Template, invalid};
 use crate::api::{Encoding, Grant, Method};
 use crate::error::{Error, Reason, nearest};
