@@ -14,7 +14,10 @@ mod parameters;
 mod request;
 mod response;
 mod retry_after;
+mod secrets;
 mod template;
+#[cfg(test)]
+mod testing;
 mod transport;
 mod url_template;
 mod variables;
