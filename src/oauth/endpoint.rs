@@ -4,21 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use reqwest::header::HeaderName;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::headers;
 use super::parameters::ParameterTemplate;
 use super::template::{Name, Template, invalid};
 use super::url_template::UrlTemplate;
 use super::variables::variables;
+use super::{client_auth, headers};
 use crate::api::{
     BasicEncoding, ClientAuthentication, Encoding, ErrorRule, ExpiryKind, Grant, Method,
     ProviderDocument,
 };
 use crate::catalogue::Merged;
 use crate::error::Error;
+
+/// The media types of bodies.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const JSON: &str = "application/json";
 
 /// Where a provider comes from, which says how far it may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,7 +79,6 @@ impl Endpoint {
     /// Checks a merged document and makes it ready. Every error is `InvalidProvider`.
     pub fn compile(merged: Merged, provenance: Provenance) -> Result<Self, Error> {
         let Merged { document, inputs } = merged;
-        let shape = shape(&document);
         let request = document.request.clone().unwrap_or_default();
         let url = request.url.as_deref().ok_or_else(|| {
             invalid(
@@ -97,8 +100,11 @@ impl Endpoint {
 
         let mut names: BTreeSet<Name> = url.names().cloned().collect();
         names.extend(headers.iter().flat_map(|(_, template)| template.names().cloned()));
-        parameters.values().for_each(|parameter| parameter.collect_names(&mut names));
+        for parameter in parameters.values() {
+            parameter.collect_names(&mut names);
+        }
         let variables = variables(&document, &inputs, &names)?;
+        headers::check(&headers, |name| variables.get(name).map_or("", String::as_str))?;
         let url =
             UrlTemplate::compile(&url, |name| variables.get(name).map_or("", String::as_str))?;
 
@@ -117,14 +123,16 @@ impl Endpoint {
             errors: error_rules(&document),
             ca_bundle: document.ca_bundle.clone(),
             provenance,
+            shape: shape(&document, &variables),
             variables,
             credential_keys: BTreeSet::new(),
             parameter_names: BTreeSet::new(),
             min_interval: document.limits.and_then(|l| l.min_interval).map(Duration::from),
-            shape,
         };
         endpoint.note_names(names);
         endpoint.check_encoding()?;
+        endpoint.check_headers()?;
+        endpoint.response.check()?;
         Ok(endpoint)
     }
 
@@ -146,6 +154,8 @@ impl Endpoint {
     /// Whether asking for scopes has any effect.
     pub fn takes_scopes(&self) -> bool {
         self.grant != Grant::None
+            && self.encoding != Encoding::None
+            && !self.parameters.contains_key("scope")
     }
 
     /// Scheme, host and port of the token endpoint.
@@ -175,15 +185,8 @@ impl Endpoint {
                 Name::Variable(_) => {}
             }
         }
-        for method in &self.client_authentication {
-            let keys: &[&str] = match method {
-                ClientAuthentication::None if self.grant == Grant::None => &[],
-                ClientAuthentication::None => &["client_id"],
-                ClientAuthentication::ClientSecretBasic
-                | ClientAuthentication::ClientSecretPost => &["client_id", "client_secret"],
-            };
-            self.credential_keys.extend(keys.iter().map(|key| (*key).to_owned()));
-        }
+        let keys: Vec<_> = client_auth::keys(self).map(str::to_owned).collect();
+        self.credential_keys.extend(keys);
     }
 
     /// Refuses what cannot travel in the encoding that is asked for.
@@ -196,9 +199,49 @@ impl Endpoint {
             (Encoding::None, _) if !self.parameters.is_empty() => {
                 Err(invalid("request.parameters are set, but request.encoding none sends nothing"))
             }
+            (Encoding::None, _) if client_auth::posted(self).next().is_some() => Err(invalid(
+                "clientAuthentication wants parameters, but request.encoding none sends nothing",
+            )),
             (Encoding::Form | Encoding::Json, _) if self.method == Method::Get => {
                 Err(invalid("request.method GET has no body: use request.encoding query or none"))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses headers that contradict the rest of the document.
+    fn check_headers(&self) -> Result<(), Error> {
+        let basic = self.client_authentication.contains(&ClientAuthentication::ClientSecretBasic);
+        if basic && self.headers.iter().any(|(header, _)| header == AUTHORIZATION) {
+            return Err(invalid(
+                "request.headers.authorization: clientAuthentication client_secret_basic sets it \
+                 too; keep one of them",
+            ));
+        }
+        let other = match self.encoding {
+            Encoding::Form => JSON,
+            Encoding::Json => FORM,
+            Encoding::Query | Encoding::None => return Ok(()),
+        };
+        let media_type = headers::literal(&self.headers, &CONTENT_TYPE).unwrap_or_default();
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case(other) {
+            return Err(invalid(format!(
+                "request.headers.content-type: {other} is not how request.encoding writes the body"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl ResponseRules {
+    /// Refuses rules by which no answer could ever hold a token that lives.
+    fn check(&self) -> Result<(), Error> {
+        match (self.expiry_kind, self.default_life) {
+            (ExpiryKind::None, None) => {
+                Err(invalid("response.expiry.kind none needs response.expiry.default"))
+            }
+            (_, Some(Duration::ZERO)) => Err(invalid("response.expiry.default is zero")),
             _ => Ok(()),
         }
     }
@@ -242,8 +285,18 @@ fn error_rules(document: &ProviderDocument) -> ErrorRules {
     }
 }
 
-/// The document less what does not shape a request: a gentler pace needs no new token.
-fn shape(document: &ProviderDocument) -> Value {
-    let document = ProviderDocument { limits: None, errors: None, ..document.clone() };
+/// The document less what does not shape a request: a gentler pace needs no new token. Of the
+/// variables it holds those that are used, defaults too: a new release may change one.
+fn shape(document: &ProviderDocument, variables: &BTreeMap<String, String>) -> Value {
+    let document = ProviderDocument {
+        variables: variables.clone(),
+        limits: None,
+        errors: None,
+        ..document.clone()
+    };
     serde_json::to_value(document).unwrap_or_else(|_| json!({}))
 }
+
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod tests;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::HeaderName;
+use reqwest::header::{HeaderName, HeaderValue};
 
-use super::template::{Template, invalid};
+use super::template::{Name, Part, Template, invalid};
 use crate::error::Error;
 
 /// Headers that belong to the connection or to the client (RFC 9110 section 7.6.1), not to a
@@ -24,6 +24,9 @@ const RESERVED: &[&str] = &[
     "proxy-authenticate",
     "expect",
 ];
+
+/// What no header can carry, in words.
+pub(super) const UNFIT: &str = "holds a line break or another control character";
 
 /// Reads the headers of a document.
 pub(super) fn parse(
@@ -45,4 +48,41 @@ pub(super) fn parse(
             Ok((header, template))
         })
         .collect()
+}
+
+/// Refuses what is known before any request to be unfit: literals and variables.
+pub(super) fn check<'a>(
+    headers: &'a [(HeaderName, Template)],
+    variable: impl Fn(&'a str) -> &'a str,
+) -> Result<(), Error> {
+    for (header, template) in headers {
+        for part in &template.parts {
+            let (text, what) = match part {
+                Part::Literal(text) => (text.as_str(), String::new()),
+                Part::Name(Name::Variable(name)) => (variable(name), format!("{{{{ {name} }}}} ")),
+                Part::Name(_) => continue,
+            };
+            if !fits(text) {
+                return Err(invalid(format!("request.headers.{header}: {what}{UNFIT}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a header can carry it (RFC 9110 section 5.5).
+pub(super) fn fits(text: &str) -> bool {
+    HeaderValue::from_bytes(text.as_bytes()).is_ok()
+}
+
+/// The text of a header that is the same in every request.
+pub(super) fn literal<'a>(
+    headers: &'a [(HeaderName, Template)],
+    name: &HeaderName,
+) -> Option<&'a str> {
+    let (_, template) = headers.iter().find(|(header, _)| header == name)?;
+    match template.parts.as_slice() {
+        [Part::Literal(text)] => Some(text),
+        _ => None,
+    }
 }

@@ -38,22 +38,21 @@ pub(super) fn variables(
         let input = inputs.get(name);
         let given = document.variables.get(name).or_else(|| input?.default.as_ref());
         let value = match (given, input) {
-            (Some(value), _) => value.clone(),
-            (None, Some(input)) if !input.required => String::new(),
+            (Some(value), _) => value.as_str(),
+            (None, Some(input)) if !input.required => "",
             (None, input) => return Err(missing(name, input, &document.variables)),
         };
-        check_format(name, &value, input)?;
-        values.insert(name.to_owned(), value);
+        if given.is_some() {
+            check_format(name, value, input)?;
+        }
+        values.insert(name.to_owned(), value.to_owned());
     }
     Ok(values)
 }
 
 fn missing(name: &str, input: Option<&Input>, given: &BTreeMap<String, String>) -> Error {
     let what = input.map_or(String::new(), |input| format!(" ({})", input.description));
-    let hint = match given.is_empty() {
-        true => String::new(),
-        false => nearest(name, given.keys().map(String::as_str)),
-    };
+    let hint = nearest(name, given.keys().map(String::as_str));
     invalid(format!("spec.variables.{name}{what} is not set{hint}"))
 }
 
