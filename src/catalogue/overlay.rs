@@ -4,30 +4,30 @@ use serde_json::{Map, Value};
 
 /// Lays `over` on `base`.
 pub(super) fn overlay(base: Value, over: Value) -> Value {
-    merge(base, over, "")
+    merge(base, over, &[])
 }
 
-fn merge(base: Value, over: Value, field: &str) -> Value {
+fn merge(base: Value, over: Value, path: &[&str]) -> Value {
     let Value::Object(over) = over else { return over };
     let mut merged = match base {
-        Value::Object(base) => canonical(base, field),
+        Value::Object(base) => canonical(base, path),
         _ => Map::new(),
     };
-    for (key, value) in canonical(over, field) {
+    for (key, value) in canonical(over, path) {
         if value.as_str() == Some("") {
             merged.remove(&key);
             continue;
         }
         let below = merged.remove(&key).unwrap_or(Value::Null);
-        let value = merge(below, value, &key);
+        let value = merge(below, value, &[path, &[&key]].concat());
         merged.insert(key, value);
     }
     Value::Object(merged)
 }
 
 /// Header names are the same in any case (RFC 9110 section 5.1), so they must meet in one.
-fn canonical(map: Map<String, Value>, field: &str) -> Map<String, Value> {
-    if field != "headers" {
+fn canonical(map: Map<String, Value>, path: &[&str]) -> Map<String, Value> {
+    if path != ["request", "headers"] {
         return map;
     }
     map.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect()
@@ -46,7 +46,8 @@ mod tests {
     #[case::empty_removes(json!({"a": "x", "b": "y"}), json!({"a": ""}), json!({"b": "y"}))]
     #[case::empty_removes_a_map(json!({"a": {"x": 1}}), json!({"a": ""}), json!({}))]
     #[case::empty_without_base(json!(null), json!({"a": "", "b": {"c": ""}}), json!({"b": {}}))]
-    #[case::headers_meet_in_any_case(json!({"headers": {"Accept": "a"}}), json!({"headers": {"ACCEPT": "b"}}), json!({"headers": {"accept": "b"}}))]
+    #[case::headers_meet_in_any_case(json!({"request": {"headers": {"Accept": "a"}}}), json!({"request": {"headers": {"ACCEPT": "b"}}}), json!({"request": {"headers": {"accept": "b"}}}))]
+    #[case::a_parameter_named_headers_is_none(json!({"request": {"parameters": {"headers": {"A": 1}}}}), json!({"request": {"parameters": {"headers": {"a": 2}}}}), json!({"request": {"parameters": {"headers": {"A": 1, "a": 2}}}}))]
     #[case::parameters_keep_their_case(json!({"parameters": {"Scope": "a"}}), json!({"parameters": {"scope": "b"}}), json!({"parameters": {"Scope": "a", "scope": "b"}}))]
     fn overlays(#[case] base: Value, #[case] over: Value, #[case] expected: Value) {
         assert_eq!(overlay(base, over), expected);

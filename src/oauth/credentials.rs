@@ -81,3 +81,50 @@ impl std::fmt::Debug for Credentials {
         f.debug_struct("Credentials").field("source", &self.source).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::oauth::testing::credentials;
+
+    #[rstest]
+    #[case::missing(
+        "client_secrt",
+        Reason::CredentialsKeyMissing,
+        "did you mean \"client_secret\"?"
+    )]
+    #[case::far_off("zzz", Reason::CredentialsKeyMissing, "known: client_id, client_secret, empty")]
+    #[case::empty("empty", Reason::CredentialsKeyMissing, "key \"empty\" is empty")]
+    #[case::not_text("binary", Reason::InvalidCredentials, "key \"binary\" is not UTF-8 text")]
+    fn a_key_that_cannot_be_used_is_named(
+        #[case] key: &str,
+        #[case] reason: Reason,
+        #[case] says: &str,
+    ) {
+        let mut values: CredentialValues = BTreeMap::new();
+        for (key, value) in [
+            ("client_id", &b"editor-sync"[..]),
+            ("client_secret", b"s3cr3t"),
+            ("empty", b""),
+            ("binary", b"\xff\xfe"),
+        ] {
+            values.insert(key.to_owned(), SecretBox::new(Box::new(value.to_vec())));
+        }
+        let credentials = Credentials::new("web/client", values);
+        let error = credentials.get(key).unwrap_err();
+        assert_eq!(error.reason(), reason);
+        assert!(error.message().starts_with("Secret web/client"), "{error}");
+        assert!(error.message().contains(says), "{error}");
+        assert!(!error.message().contains("s3cr3t"), "{error}");
+        assert!(!format!("{credentials:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn a_newline_at_the_end_is_noticed_and_kept() {
+        let credentials = credentials(&[("a", "x\n"), ("b", "x"), ("c", "x\n"), ("d", "\r\n")]);
+        assert_eq!(credentials.ending_in_newline(["a", "b", "d", "unknown"]), ["a", "d"]);
+        assert_eq!(credentials.get("a").unwrap().expose_secret(), "x\n");
+    }
+}

@@ -4,18 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use reqwest::header::HeaderName;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::parameters::ParameterTemplate;
 use super::template::{Name, Template, invalid};
-use super::url_template::{UrlTemplate, is_authority};
+use super::url_template::UrlTemplate;
+use super::variables::variables;
+use super::{client_auth, headers};
 use crate::api::{
     BasicEncoding, ClientAuthentication, Encoding, ErrorRule, ExpiryKind, Grant, Method,
     ProviderDocument,
 };
-use crate::catalogue::{Format, Input, Merged};
-use crate::error::{Error, nearest};
+use crate::catalogue::Merged;
+use crate::error::Error;
+
+/// The media types of bodies.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const JSON: &str = "application/json";
 
 /// Where a provider comes from, which says how far it may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,15 +55,6 @@ pub struct Endpoint {
     shape: Value,
 }
 
-/// A parameter: a template, or JSON with templates in it.
-#[derive(Clone, Debug)]
-pub(super) enum ParameterTemplate {
-    Text(Template),
-    Literal(Value),
-    List(Vec<Self>),
-    Object(BTreeMap<String, Self>),
-}
-
 /// How an answer is read.
 #[derive(Clone, Debug)]
 pub(super) struct ResponseRules {
@@ -77,28 +75,10 @@ pub(super) struct ErrorRules {
     pub(super) rules: Vec<ErrorRule>,
 }
 
-/// Headers that belong to the connection or to the client (RFC 9110 section 7.6.1), not to a
-/// document.
-const RESERVED_HEADERS: &[&str] = &[
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "upgrade",
-    "proxy-connection",
-    "proxy-authorization",
-    "proxy-authenticate",
-    "expect",
-];
-
 impl Endpoint {
     /// Checks a merged document and makes it ready. Every error is `InvalidProvider`.
     pub fn compile(merged: Merged, provenance: Provenance) -> Result<Self, Error> {
         let Merged { document, inputs } = merged;
-        let shape = shape(&document);
         let request = document.request.clone().unwrap_or_default();
         let url = request.url.as_deref().ok_or_else(|| {
             invalid(
@@ -106,7 +86,7 @@ impl Endpoint {
             )
         })?;
         let url = Template::parse(url, "request.url")?;
-        let headers = headers(&request.headers)?;
+        let headers = headers::parse(&request.headers)?;
         let parameters = request
             .parameters
             .iter()
@@ -120,8 +100,11 @@ impl Endpoint {
 
         let mut names: BTreeSet<Name> = url.names().cloned().collect();
         names.extend(headers.iter().flat_map(|(_, template)| template.names().cloned()));
-        parameters.values().for_each(|parameter| parameter.collect_names(&mut names));
+        for parameter in parameters.values() {
+            parameter.collect_names(&mut names);
+        }
         let variables = variables(&document, &inputs, &names)?;
+        headers::check(&headers, |name| variables.get(name).map_or("", String::as_str))?;
         let url =
             UrlTemplate::compile(&url, |name| variables.get(name).map_or("", String::as_str))?;
 
@@ -140,14 +123,16 @@ impl Endpoint {
             errors: error_rules(&document),
             ca_bundle: document.ca_bundle.clone(),
             provenance,
+            shape: shape(&document, &variables),
             variables,
             credential_keys: BTreeSet::new(),
             parameter_names: BTreeSet::new(),
             min_interval: document.limits.and_then(|l| l.min_interval).map(Duration::from),
-            shape,
         };
         endpoint.note_names(names);
         endpoint.check_encoding()?;
+        endpoint.check_headers()?;
+        endpoint.response.check()?;
         Ok(endpoint)
     }
 
@@ -169,6 +154,8 @@ impl Endpoint {
     /// Whether asking for scopes has any effect.
     pub fn takes_scopes(&self) -> bool {
         self.grant != Grant::None
+            && self.encoding != Encoding::None
+            && !self.parameters.contains_key("scope")
     }
 
     /// Scheme, host and port of the token endpoint.
@@ -198,153 +185,65 @@ impl Endpoint {
                 Name::Variable(_) => {}
             }
         }
-        for method in &self.client_authentication {
-            let keys: &[&str] = match method {
-                ClientAuthentication::None if self.grant == Grant::None => &[],
-                ClientAuthentication::None => &["client_id"],
-                ClientAuthentication::ClientSecretBasic
-                | ClientAuthentication::ClientSecretPost => &["client_id", "client_secret"],
-            };
-            self.credential_keys.extend(keys.iter().map(|key| (*key).to_owned()));
-        }
+        let keys: Vec<_> = client_auth::keys(self).map(str::to_owned).collect();
+        self.credential_keys.extend(keys);
     }
 
     /// Refuses what cannot travel in the encoding that is asked for.
     fn check_encoding(&self) -> Result<(), Error> {
-        let nested = self.parameters.iter().find(|(_, value)| value.is_nested());
-        match (self.encoding, nested) {
+        let structured = self.parameters.iter().find(|(_, value)| value.needs_json());
+        match (self.encoding, structured) {
             (Encoding::Form | Encoding::Query, Some((name, _))) => Err(invalid(format!(
                 "request.parameters.{name}: an object needs request.encoding json"
             ))),
             (Encoding::None, _) if !self.parameters.is_empty() => {
                 Err(invalid("request.parameters are set, but request.encoding none sends nothing"))
             }
+            (Encoding::None, _) if client_auth::posted(self).next().is_some() => Err(invalid(
+                "clientAuthentication wants parameters, but request.encoding none sends nothing",
+            )),
             (Encoding::Form | Encoding::Json, _) if self.method == Method::Get => {
                 Err(invalid("request.method GET has no body: use request.encoding query or none"))
             }
             _ => Ok(()),
         }
     }
-}
 
-impl ParameterTemplate {
-    fn parse(value: &Value, place: &str) -> Result<Self, Error> {
-        Ok(match value {
-            Value::String(text) => Self::Text(Template::parse(text, place)?),
-            Value::Array(items) => Self::List(
-                items
-                    .iter()
-                    .enumerate()
-                    .map(|(index, item)| Self::parse(item, &format!("{place}[{index}]")))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Value::Object(fields) => Self::Object(
-                fields
-                    .iter()
-                    .map(|(key, field)| {
-                        Ok((key.clone(), Self::parse(field, &format!("{place}.{key}"))?))
-                    })
-                    .collect::<Result<_, Error>>()?,
-            ),
-            literal => Self::Literal(literal.clone()),
-        })
-    }
-
-    fn collect_names(&self, names: &mut BTreeSet<Name>) {
-        match self {
-            Self::Text(template) => names.extend(template.names().cloned()),
-            Self::List(items) => items.iter().for_each(|item| item.collect_names(names)),
-            Self::Object(fields) => fields.values().for_each(|field| field.collect_names(names)),
-            Self::Literal(_) => {}
+    /// Refuses headers that contradict the rest of the document.
+    fn check_headers(&self) -> Result<(), Error> {
+        let basic = self.client_authentication.contains(&ClientAuthentication::ClientSecretBasic);
+        if basic && self.headers.iter().any(|(header, _)| header == AUTHORIZATION) {
+            return Err(invalid(
+                "request.headers.authorization: clientAuthentication client_secret_basic sets it \
+                 too; keep one of them",
+            ));
         }
-    }
-
-    fn is_nested(&self) -> bool {
-        match self {
-            Self::Object(_) => true,
-            Self::List(items) => items.iter().any(|i| matches!(i, Self::Object(_) | Self::List(_))),
-            _ => false,
-        }
-    }
-}
-
-fn headers(headers: &BTreeMap<String, String>) -> Result<Vec<(HeaderName, Template)>, Error> {
-    headers
-        .iter()
-        .map(|(name, value)| {
-            let place = format!("request.headers.{name}");
-            let header = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| invalid(format!("{place}: not a header's name")))?;
-            if RESERVED_HEADERS.contains(&header.as_str()) {
-                return Err(invalid(format!(
-                    "{place} belongs to the connection and cannot be set"
-                )));
-            }
-            Ok((header, Template::parse(value, &place)?))
-        })
-        .collect()
-}
-
-/// The values of all variables that the document uses. Those that it declares and an overlay
-/// leaves unused do no harm; those that nothing knows are a slip of the pen.
-fn variables(
-    document: &ProviderDocument,
-    inputs: &BTreeMap<String, Input>,
-    names: &BTreeSet<Name>,
-) -> Result<BTreeMap<String, String>, Error> {
-    let used: BTreeSet<&str> = names
-        .iter()
-        .filter_map(|name| match name {
-            Name::Variable(name) => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    let known = || used.iter().copied().chain(inputs.keys().map(String::as_str));
-    for name in document.variables.keys() {
-        if !known().any(|known| known == name) {
-            let hint = nearest(name, known());
+        let other = match self.encoding {
+            Encoding::Form => JSON,
+            Encoding::Json => FORM,
+            Encoding::Query | Encoding::None => return Ok(()),
+        };
+        let media_type = headers::literal(&self.headers, &CONTENT_TYPE).unwrap_or_default();
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case(other) {
             return Err(invalid(format!(
-                "spec.variables.{name} is not used by the document{hint}"
+                "request.headers.content-type: {other} is not how request.encoding writes the body"
             )));
         }
+        Ok(())
     }
-    let mut values = BTreeMap::new();
-    for name in used {
-        let input = inputs.get(name);
-        let given = document.variables.get(name).or_else(|| input?.default.as_ref());
-        let value = match (given, input) {
-            (Some(value), _) => value.clone(),
-            (None, Some(input)) if !input.required => String::new(),
-            (None, input) => return Err(missing(name, input, &document.variables)),
-        };
-        check_format(name, &value, input)?;
-        values.insert(name.to_owned(), value);
-    }
-    Ok(values)
 }
 
-fn missing(name: &str, input: Option<&Input>, given: &BTreeMap<String, String>) -> Error {
-    let what = input.map_or(String::new(), |input| format!(" ({})", input.description));
-    let hint = match given.is_empty() {
-        true => String::new(),
-        false => nearest(name, given.keys().map(String::as_str)),
-    };
-    invalid(format!("spec.variables.{name}{what} is not set{hint}"))
-}
-
-fn check_format(name: &str, value: &str, input: Option<&Input>) -> Result<(), Error> {
-    let wrong = |what: &str| Err(invalid(format!("spec.variables.{name} is not {what}")));
-    match input.map(|input| input.format) {
-        Some(Format::Url) if Url::parse(value).is_err() => {
-            wrong("an absolute URL, as https://login.example.com/oauth/token")
+impl ResponseRules {
+    /// Refuses rules by which no answer could ever hold a token that lives.
+    fn check(&self) -> Result<(), Error> {
+        match (self.expiry_kind, self.default_life) {
+            (ExpiryKind::None, None) => {
+                Err(invalid("response.expiry.kind none needs response.expiry.default"))
+            }
+            (_, Some(Duration::ZERO)) => Err(invalid("response.expiry.default is zero")),
+            _ => Ok(()),
         }
-        Some(Format::Host) if !is_authority(value) => {
-            wrong("a host with an optional port, as login.example.com")
-        }
-        Some(Format::PathSegment) if matches!(value, "" | "." | "..") => {
-            wrong("a path segment: empty, . and .. are refused")
-        }
-        _ => Ok(()),
     }
 }
 
@@ -386,8 +285,18 @@ fn error_rules(document: &ProviderDocument) -> ErrorRules {
     }
 }
 
-/// The document less what does not shape a request: a gentler pace needs no new token.
-fn shape(document: &ProviderDocument) -> Value {
-    let document = ProviderDocument { limits: None, errors: None, ..document.clone() };
+/// The document less what does not shape a request: a gentler pace needs no new token. Of the
+/// variables it holds those that are used, defaults too: a new release may change one.
+fn shape(document: &ProviderDocument, variables: &BTreeMap<String, String>) -> Value {
+    let document = ProviderDocument {
+        variables: variables.clone(),
+        limits: None,
+        errors: None,
+        ..document.clone()
+    };
     serde_json::to_value(document).unwrap_or_else(|_| json!({}))
 }
+
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod tests;

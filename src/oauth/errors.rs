@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::answer::{Answer, find};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, ErrorRules};
 use super::retry_after::retry_after;
 use crate::api::{ErrorRule, RuleClass};
 use crate::error::{Class, Error, Reason};
@@ -40,35 +40,57 @@ const REGISTERED: &[&str] = &[
 ];
 
 /// Longest silence that is assumed where a throttling answer names none.
-const UNNAMED_THROTTLE: Duration = Duration::from_secs(60);
+const UNNAMED_THROTTLE: Duration = Duration::from_mins(1);
 
 /// Reads a refusal.
 pub(super) fn read(endpoint: &Endpoint, answer: &Answer) -> Error {
     let json = answer.json().unwrap_or(Value::Null);
-    let code = find(&json, &endpoint.errors.code, code_text);
-    let message = find(&json, &endpoint.errors.message, Value::as_str).unwrap_or_default();
-    let refusal = Refusal { status: answer.status, code: code.as_deref(), message };
-    let rule = endpoint.errors.rules.iter().find(|rule| refusal.matches(rule));
-    let class = rule.map_or_else(|| refusal.class(), |rule| rule_class(rule.class));
-    let wait = retry_after(answer);
-    let wait = if class == Class::Throttled { wait.or(Some(UNNAMED_THROTTLE)) } else { wait };
-    Error::new(reason(class), refusal.describe(&endpoint.errors.rules))
-        .with_class(class)
-        .with_retry_after(wait)
+    Refusal::find(&endpoint.errors, answer.status, &json).error(answer)
+}
+
+/// Reads an answer whose status means success and which holds no token: some providers refuse that
+/// way. `None` where it tells no error either.
+pub(super) fn read_success(endpoint: &Endpoint, answer: &Answer, json: &Value) -> Option<Error> {
+    let refusal = Refusal::find(&endpoint.errors, answer.status, json);
+    (refusal.code.is_some() || refusal.rule().is_some()).then(|| refusal.error(answer))
 }
 
 struct Refusal<'a> {
     status: u16,
-    code: Option<&'a str>,
+    code: Option<String>,
     /// For rules only, never shown.
     message: &'a str,
+    rules: &'a [ErrorRule],
 }
 
-impl Refusal<'_> {
+impl<'a> Refusal<'a> {
+    fn find(errors: &'a ErrorRules, status: u16, json: &'a Value) -> Self {
+        Self {
+            status,
+            code: find(json, &errors.code, code_text),
+            message: find(json, &errors.message, Value::as_str).unwrap_or_default(),
+            rules: &errors.rules,
+        }
+    }
+
+    fn error(&self, answer: &Answer) -> Error {
+        let class = self.rule().map_or_else(|| self.class(), |rule| rule_class(rule.class));
+        let wait = retry_after(answer);
+        let wait = if class == Class::Throttled { wait.or(Some(UNNAMED_THROTTLE)) } else { wait };
+        Error::new(reason(class), self.describe()).with_class(class).with_retry_after(wait)
+    }
+
+    /// The document's rule for it, which wins over the usual reading.
+    fn rule(&self) -> Option<&'a ErrorRule> {
+        self.rules.iter().find(|rule| self.matches(rule))
+    }
+
     fn matches(&self, rule: &ErrorRule) -> bool {
         let status = rule.status.as_ref().is_none_or(|all| all.contains(&self.status));
         let code = rule.code.as_ref().is_none_or(|all| {
-            self.code.is_some_and(|code| all.iter().any(|known| known.eq_ignore_ascii_case(code)))
+            self.code
+                .as_ref()
+                .is_some_and(|code| all.iter().any(|known| known.eq_ignore_ascii_case(code)))
         });
         let message = rule
             .message
@@ -81,22 +103,24 @@ impl Refusal<'_> {
         match self.status {
             429 => Class::Throttled,
             408 | 425 | 500.. => Class::Transient,
-            400.. if self.code.is_some_and(|code| lists(PERMANENT, code)) => Class::Permanent,
+            400.. if self.code.as_ref().is_some_and(|code| lists(PERMANENT, code)) => {
+                Class::Permanent
+            }
             _ => Class::Transient,
         }
     }
 
     /// What a person is told: the status, and the code if it is one that everybody knows or that
     /// the document lists.
-    fn describe(&self, rules: &[ErrorRule]) -> String {
-        let listed = |code: &&str| {
-            let mut of_rules = rules.iter().filter_map(|rule| rule.code.as_ref()).flatten();
+    fn describe(&self) -> String {
+        let listed = |code: &str| {
+            let mut of_rules = self.rules.iter().filter_map(|rule| rule.code.as_ref()).flatten();
             lists(PERMANENT, code)
                 || lists(REGISTERED, code)
                 || of_rules.any(|known| known.eq_ignore_ascii_case(code))
         };
-        let code = match self.code {
-            Some(code) if listed(&code) => format!(": {}", code.to_ascii_lowercase()),
+        let code = match self.code.as_deref() {
+            Some(code) if listed(code) => format!(": {}", code.to_ascii_lowercase()),
             Some(_) => ": unrecognised".to_owned(),
             None => String::new(),
         };
@@ -134,5 +158,121 @@ fn reason(class: Class) -> Reason {
         Class::Permanent => Reason::TokenRequestRejected,
         Class::Throttled => Reason::ProviderThrottled,
         Class::Transient | Class::Ambiguous | Class::Waiting => Reason::ProviderError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::oauth::testing::*;
+
+    fn refused(rules: &str, status: u16, body: &Value) -> Error {
+        let endpoint = endpoint(&format!(
+            "{{preset: oauth2, variables: {{tokenUrl: 'https://id.example'}}, errors: {rules}}}"
+        ));
+        endpoint.read(&json_answer(status, &[], body), &client()).unwrap_err()
+    }
+
+    #[rstest]
+    #[case(400, json!({"error": "invalid_client"}), Class::Permanent, ": invalid_client")]
+    #[case(400, json!({"error": "INVALID_CLIENT"}), Class::Permanent, ": invalid_client")]
+    #[case(401, json!({"error": "invalid_request"}), Class::Permanent, ": invalid_request")]
+    #[case(400, json!({"error": "invalid_grant"}), Class::Permanent, ": invalid_grant")]
+    #[case(403, json!({"error": "unauthorized_client"}), Class::Permanent, ": unauthorized_client")]
+    #[case(400, json!({"error": "unsupported_grant_type"}), Class::Permanent, ": unsupported_grant_type")]
+    #[case(400, json!({"error": "invalid_scope"}), Class::Permanent, ": invalid_scope")]
+    #[case(400, json!({"error": "invalid_target"}), Class::Permanent, ": invalid_target")]
+    #[case(403, json!({"error": "access_denied"}), Class::Permanent, ": access_denied")]
+    #[case(400, json!({"error": "consent_required"}), Class::Permanent, ": consent_required")]
+    #[case(400, json!({"error": "interaction_required"}), Class::Permanent, ": interaction_required")]
+    #[case(408, json!({"error": "invalid_client"}), Class::Transient, ": invalid_client")]
+    #[case(425, json!({"error": "invalid_client"}), Class::Transient, ": invalid_client")]
+    #[case(429, json!({"error": "invalid_client"}), Class::Throttled, ": invalid_client")]
+    #[case(500, json!({"error": "invalid_client"}), Class::Transient, ": invalid_client")]
+    #[case(503, json!({"error": "temporarily_unavailable"}), Class::Transient, ": temporarily_unavailable")]
+    #[case(400, json!({"error": "server_error"}), Class::Transient, ": server_error")]
+    #[case(400, json!({"error": "made_up"}), Class::Transient, ": unrecognised")]
+    #[case(400, json!({"error": 40013}), Class::Transient, ": unrecognised")]
+    #[case(400, json!({"error": ""}), Class::Transient, "")]
+    #[case(400, json!({"error": {"code": "invalid_client"}}), Class::Transient, "")]
+    #[case(418, json!("teapot"), Class::Transient, "")]
+    #[case(302, json!({}), Class::Transient, " (redirects are not followed)")]
+    #[case(200, json!({"error": "invalid_client"}), Class::Transient, ": invalid_client")]
+    #[case(200, json!({"error": 40013}), Class::Transient, ": unrecognised")]
+    fn refusals_are_classed(
+        #[case] status: u16,
+        #[case] body: Value,
+        #[case] class: Class,
+        #[case] shown: &str,
+    ) {
+        let error = refused("{}", status, &body);
+        assert_eq!((error.class(), error.reason()), (class, reason(class)), "{error}");
+        assert_eq!(error.message(), format!("the provider answered HTTP {status}{shown}"));
+    }
+
+    #[test]
+    fn a_refusal_without_a_body_is_transient() {
+        let endpoint = endpoint("{request: {url: 'https://id.example'}}");
+        for body in [&b""[..], b"<html>no</html>", b"\xff\xfe"] {
+            let error = endpoint.read(&answer(401, &[], body), &client()).unwrap_err();
+            assert_eq!((error.class(), error.reason()), (Class::Transient, Reason::ProviderError));
+            assert_eq!(error.message(), "the provider answered HTTP 401");
+        }
+    }
+
+    #[rstest]
+    #[case::by_code("{code: [slow], class: throttled}", (400, json!({"error": "SLOW"})), Class::Throttled, ": slow")]
+    #[case::over_a_known_code("{code: [invalid_client], class: transient}", (400, json!({"error": "invalid_client"})), Class::Transient, ": invalid_client")]
+    #[case::over_a_status("{status: [503], class: permanent}", (503, json!({})), Class::Permanent, "")]
+    #[case::over_429("{status: [429], class: permanent}", (429, json!({})), Class::Permanent, "")]
+    #[case::by_number("{code: ['40013'], class: permanent}", (400, json!({"error": 40013})), Class::Permanent, ": 40013")]
+    #[case::by_number_with_200("{code: ['40013'], class: permanent}", (200, json!({"error": 40013})), Class::Permanent, ": 40013")]
+    #[case::by_message("{message: 'Rate Exceeded', class: throttled}", (400, json!({"error": "invalid_grant", "error_description": "login rate exceeded"})), Class::Throttled, ": invalid_grant")]
+    #[case::by_message_with_200("{message: frequent, class: throttled}", (200, json!({"error_description": "too FREQUENT"})), Class::Throttled, "")]
+    #[case::all_must_match("{status: [400], code: [x], message: z, class: permanent}", (400, json!({"error": "x", "error_description": "y"})), Class::Transient, ": x")]
+    fn a_documents_rule_wins(
+        #[case] rule: &str,
+        #[case] (status, body): (u16, Value),
+        #[case] class: Class,
+        #[case] shown: &str,
+    ) {
+        let error = refused(&format!("{{rules: [{rule}]}}"), status, &body);
+        assert_eq!((error.class(), error.reason()), (class, reason(class)), "{error}");
+        assert_eq!(error.message(), format!("the provider answered HTTP {status}{shown}"));
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_wins() {
+        let rules = "{rules: [{code: [x], class: throttled}, {status: [400], class: permanent}]}";
+        assert_eq!(refused(rules, 400, &json!({"error": "x"})).class(), Class::Throttled);
+        assert_eq!(refused(rules, 400, &json!({"error": "y"})).class(), Class::Permanent);
+    }
+
+    #[test]
+    fn codes_and_messages_are_where_the_document_says() {
+        let rules = "{code: [/errors/0/id, /errcode], message: [/errmsg], \
+                     rules: [{code: ['-1'], message: busy, class: throttled}]}";
+        let error = refused(rules, 400, &json!({"errcode": -1, "errmsg": "system busy"}));
+        assert_eq!(error.class(), Class::Throttled);
+        let error = refused(rules, 400, &json!({"errors": [{"id": "invalid_client"}]}));
+        assert_eq!(error.class(), Class::Permanent);
+    }
+
+    #[rstest]
+    #[case::named(429, &[("retry-after", "7")], Some(7))]
+    #[case::unnamed(429, &[], Some(60))]
+    #[case::with_a_transient_one(503, &[("retry-after", "7")], Some(7))]
+    #[case::none(503, &[], None)]
+    fn silence_is_kept_as_long_as_it_is_asked_for(
+        #[case] status: u16,
+        #[case] headers: &[(&str, &str)],
+        #[case] wait: Option<u64>,
+    ) {
+        let endpoint = endpoint("{request: {url: 'https://id.example'}}");
+        let error = endpoint.read(&answer(status, headers, b""), &client()).unwrap_err();
+        assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
     }
 }

@@ -8,13 +8,19 @@ mod digest;
 mod endpoint;
 mod errors;
 mod guard;
+mod headers;
 mod jwt;
+mod parameters;
 mod request;
 mod response;
 mod retry_after;
+mod secrets;
 mod template;
+#[cfg(test)]
+mod testing;
 mod transport;
 mod url_template;
+mod variables;
 
 pub use answer::Answer;
 pub use credentials::{CredentialValues, Credentials};

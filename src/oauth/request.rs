@@ -10,7 +10,9 @@ use url::form_urlencoded::Serializer;
 
 use super::client_auth;
 use super::credentials::Credentials;
-use super::endpoint::{Endpoint, ParameterTemplate, Provenance};
+use super::endpoint::{Endpoint, FORM, JSON, Provenance};
+use super::headers;
+use super::parameters::ParameterTemplate;
 use super::template::{Name, Template, invalid};
 use crate::api::{Encoding, Grant, Method};
 use crate::error::{Error, Reason, nearest};
@@ -52,6 +54,13 @@ impl Endpoint {
         if !asking.scopes.is_empty() && !self.takes_scopes() {
             return spec("spec.scopes: the provider's document takes no scopes".to_owned());
         }
+        if !asking.scopes.iter().all(|scope| is_scope(scope)) {
+            return spec(
+                "spec.scopes: a scope is one or more printable ASCII characters other than space, \
+                 \" and \\ (RFC 6749 section 3.3)"
+                    .to_owned(),
+            );
+        }
         for name in asking.parameters.keys() {
             if !self.parameter_names().any(|known| known == name) {
                 let hint = nearest(name, self.parameter_names());
@@ -78,17 +87,20 @@ impl Endpoint {
         })?;
         let body = match self.encoding {
             Encoding::Form => {
-                content_type(&mut headers, "application/x-www-form-urlencoded");
+                content_type(&mut headers, FORM);
                 let pairs = pairs(&parameters)?;
                 Some(Serializer::new(String::new()).extend_pairs(pairs).finish().into_bytes())
             }
             Encoding::Json => {
-                content_type(&mut headers, "application/json");
-                Some(serde_json::to_vec(&parameters).map_err(|e| invalid(e.to_string()))?)
+                content_type(&mut headers, JSON);
+                let text = serde_json::to_vec(&parameters);
+                Some(text.map_err(|_| invalid("request.parameters cannot be written as JSON"))?)
             }
-            Encoding::Query if parameters.is_empty() => None,
             Encoding::Query => {
-                url.query_pairs_mut().extend_pairs(pairs(&parameters)?);
+                let pairs = pairs(&parameters)?;
+                if !pairs.is_empty() {
+                    url.query_pairs_mut().extend_pairs(pairs);
+                }
                 None
             }
             Encoding::None => None,
@@ -105,17 +117,15 @@ impl Endpoint {
 
     fn headers(&self, values: &Values<'_>) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
         if let Some(basic) = client_auth::basic(self, values.credentials)? {
             headers.insert(AUTHORIZATION, basic);
         }
         for (name, template) in &self.headers {
-            let value = values.render(template)?;
-            if value.is_empty() {
-                headers.remove(name);
-                continue;
+            match values.render_header(name, template)? {
+                Some(value) => drop(headers.insert(name, value)),
+                None => drop(headers.remove(name)),
             }
-            headers.insert(name, header_value(name, &value)?);
         }
         Ok(headers)
     }
@@ -175,6 +185,25 @@ impl<'a> Values<'a> {
         })
     }
 
+    /// `None` where the header is left out because its value rendered empty.
+    fn render_header(
+        &self,
+        header: &HeaderName,
+        template: &Template,
+    ) -> Result<Option<HeaderValue>, Error> {
+        let place = format!("request.headers.{header}");
+        for name in template.names() {
+            if !headers::fits(self.get(name)?) {
+                return Err(name.refuse(&place, headers::UNFIT));
+            }
+        }
+        let text = self.render(template)?;
+        let mut value = HeaderValue::from_bytes(text.as_bytes())
+            .map_err(|_| invalid(format!("{place}: {}", headers::UNFIT)))?;
+        value.set_sensitive(true);
+        Ok(Some(value).filter(|_| !text.is_empty()))
+    }
+
     /// `None` where the value is left out because it rendered empty.
     fn render_parameter(&self, template: &ParameterTemplate) -> Result<Option<Value>, Error> {
         Ok(match template {
@@ -204,15 +233,9 @@ fn content_type(headers: &mut HeaderMap, value: &'static str) {
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(value));
 }
 
-/// A header's value, without its text in any message.
-fn header_value(name: &HeaderName, value: &str) -> Result<HeaderValue, Error> {
-    let mut header = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
-        invalid(format!(
-            "request.headers.{name}: the value holds a line break or control character"
-        ))
-    })?;
-    header.set_sensitive(true);
-    Ok(header)
+/// RFC 6749 section 3.3, where a space would make it two.
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'))
 }
 
 /// Parameters as pairs; lists repeat their key.

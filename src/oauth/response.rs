@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::answer::{Answer, find};
 use super::credentials::Credentials;
 use super::endpoint::Endpoint;
+use super::secrets::Secrets;
 use super::{errors, jwt};
 use crate::api::ExpiryKind;
 use crate::error::{Error, Reason};
@@ -47,24 +48,20 @@ impl Endpoint {
         })?;
         let token = find(&json, &self.response.token, |v| v.as_str().filter(|t| !t.is_empty()));
         let Some(token) = token else {
-            // Some providers refuse with a status that means success.
-            if find(&json, &self.errors.code, Value::as_str).is_some() {
-                return Err(errors::read(self, answer));
-            }
-            let at = self.response.token.join(", ");
-            return Err(invalid(format!("the answer holds no token (a non-empty string at {at})")));
+            return Err(errors::read_success(self, answer, &json).unwrap_or_else(|| {
+                let at = self.response.token.join(", ");
+                invalid(format!("the answer holds no token (a non-empty string at {at})"))
+            }));
         };
         if token.chars().any(char::is_control) {
             return Err(invalid("the token holds a control character"));
         }
         let token = SecretString::from(token);
         let life = self.life(answer, &json, &token)?;
-        Ok(Issued {
-            token_type: self.token_type(&json).filter(|t| harmless(t, &token, credentials)),
-            scopes: self.scopes(&json, |scope| harmless(scope, &token, credentials)),
-            access_token: token,
-            life,
-        })
+        let secrets = Secrets::new(credentials.values().chain([&token]));
+        let token_type = self.token_type(&json).filter(|text| !secrets.touch(text));
+        let scopes = self.scopes(&json, |scope| !secrets.touch(scope));
+        Ok(Issued { token_type, scopes, access_token: token, life })
     }
 
     fn token_type(&self, json: &Value) -> Option<String> {
@@ -152,10 +149,8 @@ fn seconds(value: &Value) -> Option<TimeDelta> {
 
 fn epoch(value: &Value) -> Option<DateTime<Utc>> {
     let seconds = number(value)?;
-    Some(DateTime::from_timestamp(seconds, 0).unwrap_or(match seconds > 0 {
-        true => DateTime::<Utc>::MAX_UTC,
-        false => DateTime::<Utc>::MIN_UTC,
-    }))
+    let farthest = if seconds > 0 { DateTime::<Utc>::MAX_UTC } else { DateTime::<Utc>::MIN_UTC };
+    Some(DateTime::from_timestamp(seconds, 0).unwrap_or(farthest))
 }
 
 fn rfc3339(value: &Value) -> Option<DateTime<Utc>> {
@@ -166,20 +161,10 @@ fn rfc3339(value: &Value) -> Option<DateTime<Utc>> {
 /// hide almost one more, so that a skewed clock of ours does no harm.
 fn until(expiry: DateTime<Utc>, answer: &Answer) -> TimeDelta {
     match answer.date() {
-        Some(date) => expiry - (date + TimeDelta::seconds(1)),
+        // A hostile Date may be the last that there is: nothing can be added to it.
+        Some(date) => expiry - date - TimeDelta::seconds(1),
         None => expiry - answer.sent_at,
     }
-}
-
-/// Whether text of an answer may be shown: it neither holds nor is part of a secret.
-fn harmless(text: &str, token: &SecretString, credentials: &Credentials) -> bool {
-    std::iter::once(token).chain(credentials.values()).map(ExposeSecret::expose_secret).all(
-        |secret| {
-            let part = text.len() >= 8 && secret.contains(text);
-            let whole = secret.len() >= 4 && text.contains(secret);
-            !(part || whole || text == secret)
-        },
-    )
 }
 
 fn invalid(message: impl Into<String>) -> Error {

@@ -41,6 +41,18 @@ impl fmt::Display for Name {
     }
 }
 
+impl Name {
+    /// A value that cannot stand at `place`: who gave it has to change it. The value is not shown.
+    pub(super) fn refuse(&self, place: &str, what: &str) -> Error {
+        let reason = match self {
+            Self::Variable(_) => Reason::InvalidProvider,
+            Self::Parameter(_) => Reason::InvalidSpec,
+            Self::Credential(_) => Reason::InvalidCredentials,
+        };
+        Error::new(reason, format!("{place}: {{{{ {self} }}}} {what}"))
+    }
+}
+
 impl Template {
     /// Reads a template. `place` is where it stands, for messages.
     pub(super) fn parse(text: &str, place: &str) -> Result<Self, Error> {

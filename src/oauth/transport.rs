@@ -251,7 +251,7 @@ fn describe(error: &reqwest::Error, host: &str) -> Error {
     Error::new(Reason::ProviderUnreachable, format!("{host}: {what}"))
 }
 
-fn cause<'a, E: std::error::Error + 'static>(error: &'a reqwest::Error) -> Option<&'a E> {
+fn cause<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {

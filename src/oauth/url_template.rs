@@ -80,19 +80,18 @@ impl UrlTemplate {
                 Part::Name(name) => {
                     let value = value(name);
                     if value.is_empty() && matches!(position(&text), Position::Path) {
-                        return Err(invalid(format!(
-                            "request.url: {{{{ {name} }}}} is empty where the path needs a segment"
-                        )));
+                        let what = "is empty where the path needs a segment";
+                        return Err(name.refuse("request.url", what));
                     }
                     text.extend(utf8_percent_encode(value, &UNRESERVED));
                 }
             }
         }
-        let url = check(&text)?;
-        if url.origin() == self.origin.origin() {
-            Ok(url)
-        } else {
-            Err(invalid("request.url: a value changed scheme, host or port"))
+        match (check(&text), self.names().next()) {
+            (Ok(url), _) if url.origin() == self.origin.origin() => Ok(url),
+            // It was good with other values, so these are to blame.
+            (_, Some(name)) => Err(name.refuse("request.url", "makes a path segment . or ..")),
+            (checked, None) => checked,
         }
     }
 }
@@ -143,21 +142,25 @@ pub(super) fn is_authority(value: &str) -> bool {
     port_fits && (ipv6 || name)
 }
 
-/// Reads an absolute URL. The text is judged before it is parsed, for parsers quietly resolve
+/// Reads an absolute http URL. The text is judged before it is parsed, for parsers quietly resolve
 /// `..`, turn `\` into `/` and drop tabs.
 fn check(text: &str) -> Result<Url, Error> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '\\' | '#')) {
         return Err(invalid("request.url holds white space, a control character, \\ or #"));
     }
-    let path = text.split('?').next().unwrap_or_default();
-    if path.split('/').skip(3).any(is_dot_segment) {
+    // Parsers find a host behind one slash or none, or behind three.
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http")
+        || rest.starts_with('/')
+    {
+        return Err(invalid("request.url is not an absolute URL that begins with https://"));
+    }
+    let path = rest.split('?').next().unwrap_or_default();
+    if path.split('/').skip(1).any(is_dot_segment) {
         return Err(invalid("request.url: a path segment . or .. is refused"));
     }
     let url = Url::parse(text)
         .map_err(|error| invalid(format!("request.url is not an absolute URL: {error}")))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid(format!("request.url: scheme {:?} is not https", url.scheme())));
-    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid("request.url holds a user name; credentials belong in a Secret"));
     }
@@ -214,6 +217,11 @@ mod tests {
     #[case("{{ url }}", "ftp://a.example/t")]
     #[case("{{ url }}", "/t")]
     #[case("{{ url }}", "https://a.example\\@evil.example/")]
+    #[case("{{ url }}", "https:a.example/../t")]
+    #[case("{{ url }}", "https:/a.example/t")]
+    #[case("{{ url }}", "https:///a.example/t")]
+    #[case("https:///{{ host }}/t", "evil.example")]
+    #[case("https:{{ host }}/t", "evil.example")]
     fn a_value_that_would_bend_the_url_is_refused(#[case] text: &str, #[case] value: &str) {
         let error = compile(text, value).unwrap_err();
         assert_eq!(error.reason(), crate::error::Reason::InvalidProvider, "{error}");
@@ -244,6 +252,15 @@ mod tests {
     #[case("")]
     fn a_parameter_that_is_no_segment_is_refused(#[case] value: &str) {
         let template = compile("https://a.example/{{ parameters.id }}/t", "").unwrap();
-        assert!(template.render(|_| value).is_err());
+        let error = template.render(|_| value).unwrap_err();
+        assert_eq!(error.reason(), crate::error::Reason::InvalidSpec, "{error}");
+        let template = compile("https://a.example/{{ credentials.id }}/t", "").unwrap();
+        let error = template.render(|_| value).unwrap_err();
+        assert_eq!(error.reason(), crate::error::Reason::InvalidCredentials, "{error}");
+    }
+
+    #[test]
+    fn a_slash_too_many_opens_no_way_into_the_host() {
+        assert!(compile("https:///{{ parameters.host }}/t", "").is_err());
     }
 }

@@ -1,0 +1,34 @@
+//! Whether text of an answer may be shown, next to what must not be.
+
+use std::collections::HashSet;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// As many bytes in common are no accident.
+const SLICE: usize = 8;
+
+/// A secret of at least as many bytes is not shown as a part of other text either. Shorter ones
+/// would hide half of all words.
+const SHORT: usize = 4;
+
+/// The secrets of one request and its answer.
+pub(super) struct Secrets<'a> {
+    whole: Vec<&'a str>,
+    slices: HashSet<&'a [u8]>,
+}
+
+impl<'a> Secrets<'a> {
+    pub(super) fn new(secrets: impl Iterator<Item = &'a SecretString>) -> Self {
+        let whole: Vec<&str> = secrets.map(ExposeSecret::expose_secret).collect();
+        let slices = whole.iter().flat_map(|secret| secret.as_bytes().windows(SLICE)).collect();
+        Self { whole, slices }
+    }
+
+    /// Whether a text is, holds or shares a piece with one of them.
+    pub(super) fn touch(&self, text: &str) -> bool {
+        let holds =
+            |secret: &&str| *secret == text || (secret.len() >= SHORT && text.contains(*secret));
+        self.whole.iter().any(holds)
+            || text.as_bytes().windows(SLICE).any(|slice| self.slices.contains(slice))
+    }
+}

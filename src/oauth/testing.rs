@@ -1,0 +1,73 @@
+//! What the tests of this folder share.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::{HeaderMap, HeaderName};
+use secrecy::{ExposeSecret, SecretBox};
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::credentials::Credentials;
+use super::endpoint::{Endpoint, Provenance};
+use super::request::{Asking, TokenRequest};
+use crate::catalogue::merge;
+use crate::error::Error;
+
+/// Bytes that every encoding must carry unharmed.
+pub(super) const HARD: &str = "a:b%2F+&/=\"\\ é€{{ host }}#?;";
+
+/// What an `OAuthProvider` with this spec (JSON or YAML) compiles to.
+pub(super) fn compile(spec: &str) -> Result<Endpoint, Error> {
+    let document =
+        serde_json::from_str(spec).unwrap_or_else(|_| serde_yaml::from_str(spec).unwrap());
+    Endpoint::compile(merge(&document)?, Provenance::Namespaced)
+}
+
+pub(super) fn endpoint(spec: &str) -> Endpoint {
+    compile(spec).unwrap_or_else(|error| panic!("{error}: {spec}"))
+}
+
+pub(super) fn credentials(values: &[(&str, &str)]) -> Credentials {
+    let bytes = |value: &str| SecretBox::new(Box::new(value.as_bytes().to_vec()));
+    let values = values.iter().map(|(key, value)| ((*key).to_owned(), bytes(value))).collect();
+    Credentials::new("web/client", values)
+}
+
+/// The usual two.
+pub(super) fn client() -> Credentials {
+    credentials(&[("client_id", "editor-sync"), ("client_secret", HARD)])
+}
+
+pub(super) fn asking(parameters: &[(&str, &str)]) -> Asking {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Asking { scopes: Vec::new(), parameters: parameters.iter().map(owned).collect() }
+}
+
+pub(super) fn header<'a>(request: &'a TokenRequest, name: &str) -> Option<&'a str> {
+    request.headers.get(name).map(|value| std::str::from_utf8(value.as_bytes()).unwrap())
+}
+
+pub(super) fn body(request: &TokenRequest) -> Option<&str> {
+    request.body.as_ref().map(|body| std::str::from_utf8(body.expose_secret()).unwrap())
+}
+
+/// The moment at which every test sends its request.
+pub(super) fn sent_at() -> DateTime<Utc> {
+    "2026-11-21T20:24:00.5Z".parse().unwrap()
+}
+
+pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let header = |(name, value): &(&str, &str)| {
+        (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())
+    };
+    Answer {
+        status,
+        headers: headers.iter().map(header).collect::<HeaderMap>(),
+        body: SecretBox::new(Box::new(body.to_vec())),
+        sent_at: sent_at(),
+        received_at: sent_at() + TimeDelta::seconds(2),
+    }
+}
+
+pub(super) fn json_answer(status: u16, headers: &[(&str, &str)], body: &Value) -> Answer {
+    answer(status, headers, body.to_string().as_bytes())
+}
