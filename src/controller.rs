@@ -16,25 +16,16 @@ use tracing::{debug, info};
 
 use crate::act::{Case, ClusterEdge, Engine, Tools};
 use crate::api::OAuthClientToken;
-use crate::api::conditions::Stamp;
 use crate::clock::Clock;
-use crate::decide::{
-    Delivery, Facts, Holder, Lesson, Outcome, Plan, SecretKey, Snapshot, TargetMeta, decide, holder,
-};
-use crate::error::Error;
+use crate::decide::{Delivery, Facts, Holder, SecretKey, Snapshot, TargetMeta, holder};
+use crate::error::{Error, Reason};
+use crate::flow::{Station, Transition, settle, uid};
 use crate::oauth::{Digester, Transport};
-use crate::record::{Ledger, ProviderRecorder, Recorder, Standing, status};
-use crate::runtime::random;
+use crate::record::{Ledger, ProviderRecorder, Recorder};
 use crate::watch::{Caches, Known, Listener, Trigger, WatchSettings, materials, means};
 
-/// Decisions in a row for one token before others get a turn; two or three are usual.
-const ROUNDS: usize = 6;
-/// Until a token is looked at again whose rounds were used up, or whose status was not taken.
+/// Until a token is looked at again that could not be read or recorded.
 const PAUSE: Duration = Duration::from_secs(2);
-/// A timer is never set beyond this, and never below [`SHORTEST_WAIT`].
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
-/// A requeue of zero or less would spin.
-const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
 /// Everything that a reconciliation needs.
 struct Context {
@@ -57,7 +48,7 @@ struct Ears {
 
 impl Listener for Ears {
     fn token_gone(&self, token: &OAuthClientToken) {
-        self.ledger.forget(&token.uid().unwrap_or_default());
+        self.ledger.forget(uid(token));
         self.recorder.forget(token);
     }
 
@@ -126,34 +117,25 @@ async fn reconcile(token: Arc<OAuthClientToken>, context: Arc<Context>) -> Resul
     if token.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    for _ in 0..ROUNDS {
-        let case = context.case(&token).await?;
-        let now = context.clock.now();
-        let outcome = match decide(&case.snapshot, now, random()) {
-            Plan::Wait { until, next_attempt_at, verdicts } => {
-                let stamp = Stamp { now, generation: token.metadata.generation };
-                context.record(&token, Standing { verdicts, next_attempt_at, stamp }).await?;
-                return Ok(wake(until, context.clock.now()));
-            }
-            plan => context.act(&case, plan).await,
-        };
-        let Some(outcome) = outcome else { return Ok(Action::await_change()) };
-        context.learn(&case, outcome);
-    }
-    Ok(Action::requeue(PAUSE))
+    let wait = settle(&*context, &token).await?;
+    Ok(wait.map_or_else(Action::await_change, Action::requeue))
 }
 
-fn wake(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Action {
-    match until {
-        None => Action::await_change(),
-        Some(until) => {
-            let wait = (until - now).to_std().unwrap_or_default();
-            Action::requeue(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))
-        }
-    }
-}
+impl Station for Context {
+    type Edge = ClusterEdge;
 
-impl Context {
+    fn engine(&self) -> &Engine<ClusterEdge> {
+        &self.engine
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
         let reference: Trigger = ObjectRef::from_obj(&**token);
         self.caches.secrets.refer(&reference, self.caches.secrets_of(token));
@@ -186,15 +168,21 @@ impl Context {
         Ok(Case { snapshot, materials: materials.ok() })
     }
 
+    async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
+        self.recorder.record(token, change).await
+    }
+}
+
+impl Context {
     /// What is remembered, or what a former process left behind.
     fn facts(&self, snapshot: &Snapshot) -> Facts {
-        let uid = snapshot.token.uid().unwrap_or_default();
-        self.ledger.facts(&uid).unwrap_or_else(|| {
+        let uid = uid(&snapshot.token);
+        self.ledger.facts(uid).unwrap_or_else(|| {
             let status = snapshot.token.status.clone().unwrap_or_default();
             let owner = snapshot.owner();
             let own = snapshot.target.as_ref().filter(|meta| holder(meta, &owner) == Holder::Us);
             let facts = Facts::restore(&status, own, snapshot.secret_name());
-            self.ledger.open(&uid, facts.clone(), status);
+            self.ledger.open(uid, facts.clone(), status);
             facts
         })
     }
@@ -207,47 +195,9 @@ impl Context {
             Known::Nothing => Ok(self.engine.edge.look(key).await?.map(Arc::new)),
         }
     }
-
-    async fn act(&self, case: &Case, plan: Plan) -> Option<Outcome> {
-        match (plan, &case.materials) {
-            (Plan::VerifyInputs, Some(materials)) => {
-                Some(self.engine.verify(case, materials).await)
-            }
-            (Plan::Fetch(order), Some(materials)) => {
-                self.engine.fetch(case, materials, order).await
-            }
-            (Plan::WriteAgain { from, held }, _) => {
-                Some(self.engine.write_again(case, &from, held).await)
-            }
-            // Without means there is nothing but waiting to be planned.
-            (Plan::Wait { .. } | Plan::VerifyInputs | Plan::Fetch(_), _) => None,
-        }
-    }
-
-    fn learn(&self, case: &Case, outcome: Outcome) {
-        let lesson = Lesson {
-            now: self.clock.now(),
-            min_interval: case.snapshot.means.as_ref().ok().and_then(|means| means.min_interval),
-            random: random(),
-        };
-        let uid = case.snapshot.token.uid().unwrap_or_default();
-        self.ledger.learn(&uid, outcome, lesson);
-    }
-
-    async fn record(&self, token: &OAuthClientToken, standing: Standing) -> Result<(), Error> {
-        let uid = token.uid().unwrap_or_default();
-        let Some(facts) = self.ledger.facts(&uid) else { return Ok(()) };
-        let before = self.ledger.written(&uid);
-        let after = status(&facts, standing, &before.conditions);
-        if after != before {
-            self.recorder.record(token, &before, &after).await?;
-            self.ledger.note_written(&uid, after);
-        }
-        Ok(())
-    }
 }
 
 fn credentials_not_found(key: &SecretKey) -> Error {
     let message = format!("credentials Secret {key} does not exist");
-    Error::new(crate::error::Reason::CredentialsNotFound, message)
+    Error::new(Reason::CredentialsNotFound, message)
 }

@@ -7,6 +7,8 @@ pub mod clock;
 pub mod controller;
 pub mod decide;
 pub mod error;
+pub mod flow;
+pub mod local;
 pub mod oauth;
 pub mod record;
 pub mod render;

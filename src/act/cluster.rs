@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::managed_fields::handed_over;
-use super::{Edge, TargetWrite};
+use super::{Edge, TargetWrite, refuse_privileged_type};
 use crate::api::annotations::Owner;
 use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken};
 use crate::decide::{Holder, SecretKey, TargetMeta, holder, not_owned};
@@ -32,10 +32,6 @@ const API_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a write is decided again because the target changed under it.
 const WRITE_ROUNDS: usize = 4;
-
-/// Secret types that give power beyond their data.
-const PRIVILEGED_TYPES: &[&str] =
-    &["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
 
 /// Reads and writes Secrets.
 pub struct ClusterEdge {
@@ -259,13 +255,7 @@ fn without_values(secret: Secret) -> PartialObjectMeta<Secret> {
 }
 
 fn refuse_privileged(key: &SecretKey, secret: &Secret) -> Result<(), Error> {
-    match secret.type_.as_deref() {
-        Some(type_) if PRIVILEGED_TYPES.contains(&type_) => Err(Error::new(
-            Reason::SecretTypeNotAllowed,
-            format!("Secret {key} is of type {type_}, which tokenward neither reads nor writes"),
-        )),
-        _ => Ok(()),
-    }
+    refuse_privileged_type(key, secret.type_.as_deref())
 }
 
 fn names_uid(status: &kube::core::Status) -> bool {

@@ -13,7 +13,7 @@ use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, SecretKey};
+use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey};
 use crate::error::{Error, Reason};
 use crate::oauth::{Credentials, Digester, Issued, TokenRequest, Transport};
 use crate::render::{Shown, read_back, render};
@@ -46,8 +46,19 @@ impl<E: Edge> Engine<E> {
         Self { edge, transport, digester, clock, gates: Gates::default(), stopping }
     }
 
+    /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, or the
+    /// engine is stopping.
+    pub async fn carry_out(&self, case: &Case, plan: Plan) -> Option<Outcome> {
+        match (plan, &case.materials) {
+            (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
+            (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
+            (Plan::WriteAgain { from, held }, _) => Some(self.write_again(case, &from, held).await),
+            (Plan::Wait { .. } | Plan::VerifyInputs | Plan::Fetch(_), _) => None,
+        }
+    }
+
     /// Reads the credentials and computes the inputs' digest.
-    pub async fn verify(&self, case: &Case, materials: &Materials) -> Outcome {
+    async fn verify(&self, case: &Case, materials: &Materials) -> Outcome {
         let seen = seen(case);
         match self.edge.credentials(&materials.credentials).await {
             Ok(credentials) => {
@@ -59,7 +70,7 @@ impl<E: Edge> Engine<E> {
     }
 
     /// Asks the provider for a token and writes it. `None` once the engine is stopping.
-    pub async fn fetch(
+    async fn fetch(
         &self,
         case: &Case,
         materials: &Materials,
@@ -101,7 +112,7 @@ impl<E: Edge> Engine<E> {
     }
 
     /// Writes the token that is there again.
-    pub async fn write_again(&self, case: &Case, from: &str, held: HeldToken) -> Outcome {
+    async fn write_again(&self, case: &Case, from: &str, held: HeldToken) -> Outcome {
         let owner = case.snapshot.owner();
         let old = SecretKey { namespace: owner.namespace.clone(), name: from.to_owned() };
         let data = match self.edge.read(&old, &owner).await {

@@ -18,7 +18,7 @@ pub use engine::{Engine, Tools};
 
 use crate::api::annotations::Owner;
 use crate::decide::{SecretKey, Snapshot, TargetMeta};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::oauth::{Asking, Credentials, Endpoint};
 use crate::render::Data;
 
@@ -82,4 +82,19 @@ pub trait Edge: Send + Sync + 'static {
         key: &SecretKey,
         owner: &Owner,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Secret types that give power beyond their data.
+const PRIVILEGED_TYPES: &[&str] =
+    &["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
+
+/// Refuses Secrets whose type gives power beyond their data.
+pub(crate) fn refuse_privileged_type(key: &SecretKey, type_: Option<&str>) -> Result<(), Error> {
+    match type_ {
+        Some(type_) if PRIVILEGED_TYPES.contains(&type_) => Err(Error::new(
+            Reason::SecretTypeNotAllowed,
+            format!("Secret {key} is of type {type_}, which tokenward neither reads nor writes"),
+        )),
+        _ => Ok(()),
+    }
 }

@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::annotations::Owner;
 use super::schema;
 
 /// What a workload asks for: a token of a provider, kept fresh in a Secret.
@@ -62,6 +63,25 @@ pub struct OAuthClientTokenSpec {
     /// Stops all work on this token and keeps its Secret.
     #[serde(default)]
     pub suspend: bool,
+}
+
+impl OAuthClientToken {
+    /// The Secret that the token goes to.
+    pub fn secret_name(&self) -> &str {
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        self.spec.target.secret_name.as_deref().unwrap_or(name)
+    }
+
+    /// The token, as the owner annotation of its target names it.
+    pub fn owner(&self) -> Owner {
+        let meta = &self.metadata;
+        Owner {
+            kind: "OAuthClientToken".to_owned(),
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+        }
+    }
 }
 
 fn scopes_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 
-use super::credentials::Credentials;
+use super::credentials::{CredentialValues, Credentials};
 use super::endpoint::Endpoint;
 use super::request::Asking;
 use crate::error::Error;
@@ -51,6 +51,16 @@ impl Digester {
             message.field(key.as_bytes()).field(credentials.get(key)?.expose_secret().as_bytes());
         }
         Ok(message.finish())
+    }
+
+    /// Of the values of a Secret that has no version of its own.
+    pub fn values(&self, values: &CredentialValues) -> String {
+        let mut message = self.message();
+        message.field(b"values");
+        for (key, value) in values {
+            message.field(key.as_bytes()).field(value.expose_secret());
+        }
+        message.finish()
     }
 
     /// Of a token, to tell whether a provider handed back the same one.

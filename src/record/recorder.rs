@@ -13,6 +13,7 @@ use super::events::{Notice, notices};
 use crate::act::describe;
 use crate::api::{MANAGER, OAuthClientToken, OAuthClientTokenStatus};
 use crate::error::{Error, Reason};
+use crate::flow::Transition;
 
 const API_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -33,8 +34,7 @@ impl Recorder {
     pub async fn record(
         &self,
         token: &OAuthClientToken,
-        before: &OAuthClientTokenStatus,
-        after: &OAuthClientTokenStatus,
+        Transition { before, after }: Transition<'_>,
     ) -> Result<(), Error> {
         self.write(token, after).await?;
         for notice in notices(&before.conditions, &after.conditions) {

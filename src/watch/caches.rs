@@ -245,8 +245,8 @@ impl Caches {
     /// The Secrets that a token refers to.
     pub fn secrets_of(&self, token: &OAuthClientToken) -> Vec<SecretKey> {
         let namespace = token.namespace().unwrap_or_default();
-        let name = token.spec.target.secret_name.clone().unwrap_or_else(|| token.name_any());
-        let target = SecretKey { namespace: namespace.clone(), name };
+        let target =
+            SecretKey { namespace: namespace.clone(), name: token.secret_name().to_owned() };
         let credentials = self.resolve(token).map(|resolved| resolved.credentials);
         // While the provider is amiss, changes of the token's own credentials still matter.
         let credentials = credentials.or_else(|_| own_credentials(&token.spec, &namespace));

@@ -1,0 +1,122 @@
+//! The flow itself, the same for a cluster and a directory: snapshot, decide, act, record, until
+//! there is nothing to do but wait.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::act::{Case, Edge, Engine};
+use crate::api::conditions::Stamp;
+use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
+use crate::clock::Clock;
+use crate::decide::{Lesson, Outcome, Plan, decide};
+use crate::error::Error;
+use crate::record::{Ledger, Standing, status};
+use crate::runtime::random;
+
+/// Decisions in a row for one token before others get a turn; two or three are usual.
+const ROUNDS: usize = 6;
+/// How long a token pauses whose rounds were used up.
+const PAUSE: Duration = Duration::from_secs(2);
+/// A timer is never set below this: a wait of zero would spin.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+/// Nor beyond this.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// One edge of the flow.
+pub trait Station: Send + Sync {
+    /// Where tokens go and credentials come from.
+    type Edge: Edge;
+
+    /// Carries out plans.
+    fn engine(&self) -> &Engine<Self::Edge>;
+    /// Remembers.
+    fn ledger(&self) -> &Ledger;
+    /// Tells the time.
+    fn clock(&self) -> &Clock;
+
+    /// Everything that is known of a token now.
+    fn case(
+        &self,
+        token: &Arc<OAuthClientToken>,
+    ) -> impl Future<Output = Result<Case, Error>> + Send;
+
+    /// Writes down how a token stands, and tells of what changed.
+    fn record(
+        &self,
+        token: &OAuthClientToken,
+        change: Transition<'_>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// A status that was, and the one that is.
+#[derive(Clone, Copy, Debug)]
+pub struct Transition<'a> {
+    /// As it was last written.
+    pub before: &'a OAuthClientTokenStatus,
+    /// As it is to be written.
+    pub after: &'a OAuthClientTokenStatus,
+}
+
+/// Works on a token until there is nothing to do but wait, and tells for how long: `None` until
+/// something changes.
+pub async fn settle<S: Station>(
+    station: &S,
+    token: &Arc<OAuthClientToken>,
+) -> Result<Option<Duration>, Error> {
+    for _ in 0..ROUNDS {
+        let case = station.case(token).await?;
+        let now = station.clock().now();
+        match decide(&case.snapshot, now, random()) {
+            Plan::Wait { until, next_attempt_at, verdicts } => {
+                let stamp = Stamp { now, generation: token.metadata.generation };
+                let standing = Standing { verdicts, next_attempt_at, stamp };
+                write_down(station, token, standing).await?;
+                return Ok(until.map(|until| wait(until, station.clock().now())));
+            }
+            plan => match station.engine().carry_out(&case, plan).await {
+                Some(outcome) => learn(station, &case, outcome),
+                // The process is ending.
+                None => return Ok(None),
+            },
+        }
+    }
+    Ok(Some(PAUSE))
+}
+
+fn learn<S: Station>(station: &S, case: &Case, outcome: Outcome) {
+    let lesson = Lesson {
+        now: station.clock().now(),
+        min_interval: case.snapshot.means.as_ref().ok().and_then(|means| means.min_interval),
+        random: random(),
+    };
+    station.ledger().learn(uid(&case.snapshot.token), outcome, lesson);
+}
+
+async fn write_down<S: Station>(
+    station: &S,
+    token: &OAuthClientToken,
+    standing: Standing,
+) -> Result<(), Error> {
+    let ledger = station.ledger();
+    // Forgotten: the token went while it was worked on.
+    let Some(facts) = ledger.facts(uid(token)) else { return Ok(()) };
+    let before = ledger.written(uid(token));
+    let after = status(&facts, standing, &before.conditions);
+    if after != before {
+        station.record(token, Transition { before: &before, after: &after }).await?;
+        ledger.note_written(uid(token), after);
+    }
+    Ok(())
+}
+
+/// A token's uid.
+pub fn uid(token: &OAuthClientToken) -> &str {
+    token.metadata.uid.as_deref().unwrap_or_default()
+}
+
+fn wait(until: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (until - now).to_std().unwrap_or_default().clamp(SHORTEST_WAIT, LONGEST_WAIT)
+}

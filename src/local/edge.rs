@@ -1,0 +1,122 @@
+//! The directory edge: targets as folders, credentials from manifests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::atomic::{ignore_missing, read_target, remove_target, write_file, write_target};
+use super::{Source, is_segment};
+use crate::act::{Edge, TargetWrite};
+use crate::api::annotations::{OWNER, Owner};
+use crate::decide::{Holder, SecretKey, TargetMeta, holder, not_owned};
+use crate::error::{Error, Reason};
+use crate::oauth::Credentials;
+use crate::render::Data;
+
+/// Reads credentials from manifests and writes targets under OUT.
+#[derive(Debug)]
+pub struct LocalEdge {
+    out: PathBuf,
+    source: RwLock<Arc<Source>>,
+}
+
+impl LocalEdge {
+    pub(super) fn new(out: PathBuf, source: Arc<Source>) -> Self {
+        Self { out, source: RwLock::new(source) }
+    }
+
+    pub(super) fn source(&self) -> Arc<Source> {
+        Arc::clone(&self.source.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn replace(&self, source: Arc<Source>) {
+        *self.source.write().unwrap_or_else(PoisonError::into_inner) = source;
+    }
+
+    /// What can be said of a target without telling its values; `None` where nothing is there.
+    pub(super) fn look(&self, key: &SecretKey) -> Result<Option<TargetMeta>, Error> {
+        let folder = self.folder(key)?;
+        let annotations = match fs::read(self.annotations_file(key)) {
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(read_failed(key, &error)),
+        };
+        let data = read_target(&folder).map_err(|error| read_failed(key, &error))?;
+        if annotations.is_empty() && !folder.exists() {
+            return Ok(None);
+        }
+        let present = data.unwrap_or_default().into_keys();
+        Ok(Some(TargetMeta {
+            labelled: true,
+            annotations,
+            owned_keys: present.collect::<BTreeSet<_>>(),
+            ..TargetMeta::default()
+        }))
+    }
+
+    fn folder(&self, key: &SecretKey) -> Result<PathBuf, Error> {
+        if is_segment(&key.namespace) && is_segment(&key.name) {
+            return Ok(self.out.join(&key.namespace).join(&key.name));
+        }
+        Err(Error::new(Reason::InvalidSpec, format!("{key} cannot be a folder's name")))
+    }
+
+    fn annotations_file(&self, key: &SecretKey) -> PathBuf {
+        self.out.join(&key.namespace).join(format!("{}.json", key.name))
+    }
+
+    fn own(&self, key: &SecretKey, owner: &Owner) -> Result<Holder, Error> {
+        Ok(self.look(key)?.map_or(Holder::Nobody, |meta| holder(&meta, owner)))
+    }
+}
+
+impl Edge for LocalEdge {
+    async fn credentials(&self, key: &SecretKey) -> Result<Credentials, Error> {
+        self.source().credentials(key)
+    }
+
+    async fn write(&self, write: TargetWrite) -> Result<(), Error> {
+        if let Holder::Another(whose) = self.own(&write.key, &write.owner)? {
+            return Err(not_owned(&write.key.name, &whose));
+        }
+        let failed = |error: io::Error| {
+            Error::new(Reason::WriteFailed, format!("{} could not be written: {error}", write.key))
+        };
+        let annotations =
+            serde_json::to_vec_pretty(&write.annotations).map_err(|e| failed(e.into()))?;
+        let (folder, file) = (self.folder(&write.key)?, self.annotations_file(&write.key));
+        // A new folder is claimed first, so that a crash in between leaves nothing of nobody's.
+        let is_new = !folder.exists();
+        if is_new {
+            let claim = BTreeMap::from([(OWNER, write.owner.to_string())]);
+            let claim = serde_json::to_vec_pretty(&claim).map_err(|e| failed(e.into()))?;
+            write_file(&file, &claim).map_err(failed)?;
+        }
+        write_target(&folder, &write.data).map_err(failed)?;
+        write_file(&file, &annotations).map_err(failed)
+    }
+
+    async fn read(&self, key: &SecretKey, owner: &Owner) -> Result<Option<Data>, Error> {
+        match self.own(key, owner)? {
+            Holder::Us => read_target(&self.folder(key)?).map_err(|error| read_failed(key, &error)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn remove(&self, key: &SecretKey, owner: &Owner) -> Result<(), Error> {
+        if self.own(key, owner)? != Holder::Us {
+            return Ok(());
+        }
+        let removed = remove_target(&self.folder(key)?)
+            .and_then(|()| ignore_missing(fs::remove_file(self.annotations_file(key))));
+        removed.map_err(|error| {
+            Error::new(Reason::WriteFailed, format!("{key} could not be removed: {error}"))
+        })
+    }
+}
+
+fn read_failed(key: &SecretKey, error: &io::Error) -> Error {
+    Error::new(Reason::ReadFailed, format!("{key} could not be read: {error}"))
+}

@@ -1,0 +1,325 @@
+//! The flow over a directory: snapshot, decide, act, record, as on a cluster.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use kube::ResourceExt;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::Source;
+use super::edge::LocalEdge;
+use super::state::State;
+use crate::act::{Case, Edge, Engine, Tools};
+use crate::api::conditions::{self, FRESH, READY};
+use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
+use crate::clock::Clock;
+use crate::decide::{Delivery, Facts, Holder, Means, SecretKey, Snapshot, holder};
+use crate::error::{Error, Reason};
+use crate::flow::{Station, Transition, settle, uid};
+use crate::oauth::{Digester, Transport, TransportSettings};
+use crate::record::{Ledger, notices};
+use crate::watch::{materials, means};
+
+/// Until a token is looked at again that could not be read or recorded.
+const PAUSE: Duration = Duration::from_secs(2);
+/// A target that is lost is noticed within this.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// With `--once`: what is due this soon is waited for.
+const WORTH_WAITING: Duration = Duration::from_secs(4);
+
+/// What a run needs.
+#[derive(Clone, Debug)]
+pub struct LocalSettings {
+    /// Where targets are written.
+    pub out: PathBuf,
+    /// What token requests may do.
+    pub transport: TransportSettings,
+}
+
+/// Keeps the tokens of a [`Source`] fresh under a directory.
+pub struct Runner {
+    state: State,
+    engine: Engine<LocalEdge>,
+    ledger: Ledger,
+    transport: Arc<Transport>,
+    digester: Arc<Digester>,
+    clock: Clock,
+    stopping: CancellationToken,
+    /// Bumped whenever the manifests changed.
+    changed: watch::Sender<u64>,
+}
+
+/// How a token stands.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// `NAMESPACE/NAME`.
+    pub token: String,
+    /// Whether its target holds a good token.
+    pub ready: bool,
+    /// Why not, or why its last refresh failed.
+    pub trouble: Option<String>,
+}
+
+impl Runner {
+    /// Opens OUT. Errors are for people.
+    pub fn open(
+        settings: LocalSettings,
+        source: Source,
+        stopping: CancellationToken,
+    ) -> Result<Self, String> {
+        let LocalSettings { out, transport } = settings;
+        let state = State::open(&out).map_err(|error| format!("{}: {error}", out.display()))?;
+        let clock = Clock::system();
+        let transport = Arc::new(Transport::new(transport, clock.clone()));
+        let digester = Arc::new(Digester::new(&state.key()?));
+        let tools = Tools {
+            transport: Arc::clone(&transport),
+            digester: Arc::clone(&digester),
+            clock: clock.clone(),
+            stopping: stopping.clone(),
+        };
+        let engine = Engine::new(LocalEdge::new(out, Arc::new(source)), tools);
+        let (changed, _) = watch::channel(0);
+        Ok(Self {
+            state,
+            engine,
+            ledger: Ledger::default(),
+            transport,
+            digester,
+            clock,
+            stopping,
+            changed,
+        })
+    }
+
+    /// Fetches what is due and tells how each token stands.
+    pub async fn once(self: Arc<Self>) -> Vec<Verdict> {
+        let mut tasks = JoinSet::new();
+        for token in &self.engine.edge.source().tokens {
+            let (runner, token) = (Arc::clone(&self), Arc::clone(token));
+            // A person is waiting: no backoff of an earlier run holds this one up.
+            runner.take_up(&token, |facts| Facts { retry_at: None, ..facts });
+            tasks.spawn(async move {
+                let mut wait = runner.pass(&token).await;
+                while let Some(pause) =
+                    wait.filter(|pause| *pause <= WORTH_WAITING && !runner.is_ready(&token))
+                {
+                    tokio::time::sleep(pause).await;
+                    wait = runner.pass(&token).await;
+                }
+                runner.verdict(&token)
+            });
+        }
+        let mut verdicts = tasks.join_all().await;
+        verdicts.sort_by(|a, b| a.token.cmp(&b.token));
+        verdicts
+    }
+
+    /// Keeps tokens fresh until the runner is stopped. New manifests come out of `sources`.
+    pub async fn keep(self: Arc<Self>, mut sources: mpsc::Receiver<Source>) {
+        let mut tasks = JoinSet::new();
+        let mut running: HashMap<String, CancellationToken> = HashMap::new();
+        loop {
+            self.reconcile_tasks(&mut tasks, &mut running).await;
+            tokio::select! {
+                () = self.stopping.cancelled() => break,
+                source = sources.recv() => match source {
+                    Some(source) => {
+                        self.engine.edge.replace(Arc::new(source));
+                        self.changed.send_modify(|version| *version += 1);
+                    }
+                    None => self.stopping.cancelled().await,
+                },
+            }
+        }
+        // Every task ends when what it fetched is written.
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// One task for each token; those of tokens that are gone end, and their targets go.
+    async fn reconcile_tasks(
+        self: &Arc<Self>,
+        tasks: &mut JoinSet<()>,
+        running: &mut HashMap<String, CancellationToken>,
+    ) {
+        let source = self.engine.edge.source();
+        let names: Vec<String> = source.tokens.iter().map(|token| full_name(token)).collect();
+        let gone: Vec<String> =
+            running.keys().filter(|name| !names.contains(name)).cloned().collect();
+        for name in gone {
+            if let Some(cancelled) = running.remove(&name) {
+                cancelled.cancel();
+            }
+        }
+        for (name, token) in names.into_iter().zip(&source.tokens) {
+            running.entry(name).or_insert_with(|| {
+                let cancelled = self.stopping.child_token();
+                let (runner, token, until) =
+                    (Arc::clone(self), Arc::clone(token), cancelled.clone());
+                runner.take_up(&token, |facts| facts);
+                tasks.spawn(async move { runner.keep_one(token, until).await });
+                cancelled
+            });
+        }
+    }
+
+    async fn keep_one(&self, token: Arc<OAuthClientToken>, cancelled: CancellationToken) {
+        let mut changed = self.changed.subscribe();
+        let name = full_name(&token);
+        while !cancelled.is_cancelled() {
+            changed.borrow_and_update();
+            let source = self.engine.edge.source();
+            let Some(token) = source.tokens.iter().find(|token| full_name(token) == name) else {
+                break;
+            };
+            let wait = self.pass(token).await.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+            tokio::select! {
+                () = cancelled.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+                _ = changed.changed() => {}
+            }
+        }
+        if !self.stopping.is_cancelled() {
+            self.leave(&token).await;
+        }
+    }
+
+    /// Removes what a token that is gone from the manifests has left.
+    async fn leave(&self, token: &OAuthClientToken) {
+        let held = self.ledger.facts(uid(token)).and_then(|facts| facts.held);
+        self.ledger.forget(uid(token));
+        let Some(held) = held else { return };
+        let namespace = token.namespace().unwrap_or_default();
+        let target = SecretKey { namespace, name: held.secret_name };
+        let removed = self.engine.edge.remove(&target, &token.owner()).await;
+        let forgotten = self.state.forget(&name_of(token));
+        match (removed, forgotten) {
+            (Ok(()), Ok(())) => {
+                info!(%target, "the token is in no manifest any more, its target is removed")
+            }
+            (removed, forgotten) => {
+                warn!(%target, ?removed, ?forgotten, "a target could not be removed")
+            }
+        }
+    }
+
+    /// Takes up a token with what an earlier run left behind.
+    fn take_up(&self, token: &OAuthClientToken, adjust: impl Fn(Facts) -> Facts) {
+        let status = self.state.recall(&name_of(token));
+        let target = self.engine.edge.look(&target_of(token)).ok().flatten();
+        let own = target.filter(|target| holder(target, &token.owner()) == Holder::Us);
+        let facts = Facts::restore(&status, own.as_ref(), token.secret_name());
+        self.ledger.open(uid(token), adjust(facts), status);
+    }
+
+    async fn pass(&self, token: &Arc<OAuthClientToken>) -> Option<Duration> {
+        match settle(self, token).await {
+            Ok(wait) => wait,
+            Err(error) => {
+                error!(token = full_name(token), %error, "it is tried again");
+                Some(PAUSE)
+            }
+        }
+    }
+
+    fn status_of(&self, token: &OAuthClientToken) -> OAuthClientTokenStatus {
+        self.ledger.written(uid(token))
+    }
+
+    fn is_ready(&self, token: &OAuthClientToken) -> bool {
+        conditions::is_true(&self.status_of(token).conditions, READY)
+    }
+
+    fn verdict(&self, token: &OAuthClientToken) -> Verdict {
+        let status = self.status_of(token);
+        let fresh =
+            conditions::find(&status.conditions, FRESH).filter(|fresh| fresh.status != "True");
+        Verdict {
+            token: full_name(token),
+            ready: conditions::is_true(&status.conditions, READY),
+            trouble: fresh.map(|fresh| format!("{}: {}", fresh.reason, fresh.message)),
+        }
+    }
+}
+
+impl Station for Runner {
+    type Edge = LocalEdge;
+
+    fn engine(&self) -> &Engine<LocalEdge> {
+        &self.engine
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
+        let source = self.engine.edge.source();
+        let resolved = source.resolve(token);
+        let materials = resolved.and_then(|found| materials(&token.spec, found, &self.transport));
+        let means = materials.as_ref().map_err(Clone::clone).and_then(|materials| {
+            let version = source.version(&materials.credentials, &self.digester)?;
+            Ok(means(materials, &version, &self.digester))
+        });
+        let facts = self.ledger.facts(uid(token)).unwrap_or_default();
+        let mut snapshot = snapshot(token, (means, facts));
+        snapshot.target = self.engine.edge.look(&target_of(token))?;
+        Ok(Case { snapshot, materials: materials.ok() })
+    }
+
+    async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
+        let name = full_name(token);
+        for notice in notices(&change.before.conditions, &change.after.conditions) {
+            match notice.trouble {
+                true => warn!(token = name, reason = notice.reason, "{}", notice.note),
+                false => info!(token = name, reason = notice.reason, "{}", notice.note),
+            }
+        }
+        self.state.remember(&name_of(token), change.after).map_err(|error| {
+            Error::new(
+                Reason::WriteFailed,
+                format!("what is remembered could not be written: {error}"),
+            )
+        })
+    }
+}
+
+fn snapshot(
+    token: &Arc<OAuthClientToken>,
+    (means, facts): (Result<Means, Error>, Facts),
+) -> Snapshot {
+    Snapshot {
+        token: Arc::clone(token),
+        facts,
+        means,
+        target: None,
+        delivery: Delivery::Watch,
+        // A person waits, or a few tokens at most: nothing needs spreading.
+        resumed_at: DateTime::UNIX_EPOCH,
+    }
+}
+
+fn target_of(token: &OAuthClientToken) -> SecretKey {
+    SecretKey {
+        namespace: token.namespace().unwrap_or_default(),
+        name: token.secret_name().to_owned(),
+    }
+}
+
+fn name_of(token: &OAuthClientToken) -> SecretKey {
+    SecretKey { namespace: token.namespace().unwrap_or_default(), name: token.name_any() }
+}
+
+fn full_name(token: &OAuthClientToken) -> String {
+    name_of(token).to_string()
+}

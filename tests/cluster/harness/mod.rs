@@ -1,0 +1,15 @@
+//! What every test stands on.
+
+mod cluster;
+mod operator;
+mod world;
+
+pub use cluster::kubectl;
+pub use operator::Operator;
+pub use world::World;
+
+use std::time::Duration;
+
+/// How long a test waits for something that must happen. Generous: it bounds a hang, it is no
+/// measurement.
+pub const PATIENCE: Duration = Duration::from_secs(60);
