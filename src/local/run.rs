@@ -101,7 +101,7 @@ impl Runner {
     /// Fetches what is due and tells how each token stands.
     pub async fn once(self: Arc<Self>) -> Vec<Verdict> {
         let mut tasks = JoinSet::new();
-        for token in &self.engine.edge.source().tokens {
+        for token in self.engine.edge.source().tokens() {
             let (runner, token) = (Arc::clone(&self), Arc::clone(token));
             // A person is waiting: no backoff of an earlier run holds this one up.
             runner.take_up(&token, |facts| Facts { retry_at: None, ..facts });
@@ -149,7 +149,7 @@ impl Runner {
         running: &mut HashMap<String, CancellationToken>,
     ) {
         let source = self.engine.edge.source();
-        let names: Vec<String> = source.tokens.iter().map(|token| full_name(token)).collect();
+        let names: Vec<String> = source.tokens().iter().map(|token| full_name(token)).collect();
         let gone: Vec<String> =
             running.keys().filter(|name| !names.contains(name)).cloned().collect();
         for name in gone {
@@ -157,7 +157,7 @@ impl Runner {
                 cancelled.cancel();
             }
         }
-        for (name, token) in names.into_iter().zip(&source.tokens) {
+        for (name, token) in names.into_iter().zip(source.tokens()) {
             running.entry(name).or_insert_with(|| {
                 let cancelled = self.stopping.child_token();
                 let (runner, token, until) =
@@ -175,7 +175,7 @@ impl Runner {
         while !cancelled.is_cancelled() {
             changed.borrow_and_update();
             let source = self.engine.edge.source();
-            let Some(token) = source.tokens.iter().find(|token| full_name(token) == name) else {
+            let Some(token) = source.tokens().iter().find(|token| full_name(token) == name) else {
                 break;
             };
             let wait = self.pass(token).await.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
