@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tracing::warn;
 
 use crate::act::{Case, Edge, Engine};
 use crate::api::conditions::Stamp;
@@ -83,6 +84,8 @@ pub async fn settle<S: Station>(
             },
         }
     }
+    let owner = token.owner();
+    warn!(namespace = owner.namespace, name = owner.name, "it does not settle and pauses");
     Ok(Some(PAUSE))
 }
 

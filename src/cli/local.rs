@@ -42,7 +42,9 @@ async fn once(runner: Arc<Runner>) -> Result<(), Failure> {
     for verdict in runner.once().await {
         match (verdict.ready, verdict.trouble) {
             (true, None) => print(&format!("{}: good\n", verdict.token))?,
-            (true, Some(trouble)) => print(&format!("{}: good still, but {trouble}\n", verdict.token))?,
+            (true, Some(trouble)) => {
+                print(&format!("{}: good still, but {trouble}\n", verdict.token))?
+            }
             (false, trouble) => {
                 let trouble = trouble.unwrap_or_else(|| "not ready".to_owned());
                 bad.push(format!("{}: {trouble}", verdict.token));
@@ -75,7 +77,10 @@ async fn keep(runner: Arc<Runner>, inputs: Inputs) -> Result<(), Failure> {
                     }
                 }
                 Err(complaints) => {
-                    error!("the manifests changed and are wrong; the former ones stay:\n{}", listed(&complaints));
+                    error!(
+                        "the manifests changed and are wrong; the former ones stay:\n{}",
+                        listed(&complaints)
+                    );
                 }
             }
         }
@@ -89,8 +94,10 @@ impl Inputs {
     /// Everything that the manifests say, if nothing in them is wrong.
     fn read(&self) -> Result<Source, Vec<Complaint>> {
         let reading = read_outside(&self.paths, &self.out);
-        let (errors, warnings): (Vec<_>, Vec<_>) =
-            reading.complaints.into_iter().partition(|complaint| complaint.severity == Severity::Error);
+        let (errors, warnings): (Vec<_>, Vec<_>) = reading
+            .complaints
+            .into_iter()
+            .partition(|complaint| complaint.severity == Severity::Error);
         for warning in warnings {
             warn!("{warning}");
         }

@@ -106,19 +106,24 @@ impl Runner {
             // A person is waiting: no backoff of an earlier run holds this one up.
             runner.take_up(&token, |facts| Facts { retry_at: None, ..facts });
             tasks.spawn(async move {
-                let mut wait = runner.pass(&token).await;
-                while let Some(pause) =
-                    wait.filter(|pause| *pause <= WORTH_WAITING && !runner.is_ready(&token))
-                {
-                    tokio::time::sleep(pause).await;
-                    wait = runner.pass(&token).await;
-                }
+                runner.fetch_what_is_due(&token).await;
                 runner.verdict(&token)
             });
         }
         let mut verdicts = tasks.join_all().await;
         verdicts.sort_by(|a, b| a.token.cmp(&b.token));
         verdicts
+    }
+
+    async fn fetch_what_is_due(&self, token: &Arc<OAuthClientToken>) {
+        let asked = || self.ledger.facts(uid(token)).and_then(|facts| facts.last_attempt_at);
+        let before = asked();
+        let wait = self.pass(token).await;
+        // Due in a moment: an urgent request waits for its interval.
+        if let Some(wait) = wait.filter(|wait| *wait <= WORTH_WAITING && asked() == before) {
+            tokio::time::sleep(wait).await;
+            self.pass(token).await;
+        }
     }
 
     /// Keeps tokens fresh until the runner is stopped. New manifests come out of `sources`.
@@ -230,10 +235,6 @@ impl Runner {
 
     fn status_of(&self, token: &OAuthClientToken) -> OAuthClientTokenStatus {
         self.ledger.written(uid(token))
-    }
-
-    fn is_ready(&self, token: &OAuthClientToken) -> bool {
-        conditions::is_true(&self.status_of(token).conditions, READY)
     }
 
     fn verdict(&self, token: &OAuthClientToken) -> Verdict {

@@ -31,12 +31,16 @@ pub struct Source {
 impl Source {
     /// Makes manifests ready.
     pub fn new(manifests: Manifests) -> Self {
-        let tokens = manifests.tokens.values().map(|token| Arc::new(token.object.clone())).collect();
+        let tokens =
+            manifests.tokens.values().map(|token| Arc::new(token.object.clone())).collect();
         let namespaced = manifests.providers.iter().map(|(key, provider)| {
             (key.clone(), compile(&provider.object.spec.document, ProviderKind::OAuthProvider))
         });
         let cluster = manifests.cluster_providers.iter().map(|(key, provider)| {
-            (key.clone(), compile(&provider.object.spec.document, ProviderKind::ClusterOAuthProvider))
+            (
+                key.clone(),
+                compile(&provider.object.spec.document, ProviderKind::ClusterOAuthProvider),
+            )
         });
         let (providers, cluster_providers) = (namespaced.collect(), cluster.collect());
         Self { tokens, providers, cluster_providers, manifests }
@@ -60,7 +64,8 @@ impl Source {
             ProviderKind::ClusterOAuthProvider => {
                 let endpoint = found(&self.cluster_providers, kind, &key)?;
                 let labels = self.manifests.namespace_labels(&namespace);
-                let applicant = Applicant { token: &token.spec, namespace: &namespace, labels: &labels };
+                let applicant =
+                    Applicant { token: &token.spec, namespace: &namespace, labels: &labels };
                 let provider = self.manifests.cluster_providers.get(&key);
                 let credentials = match provider {
                     Some(provider) => admit(&provider.object.spec, applicant, PLATFORM_NAMESPACE)?,
@@ -75,7 +80,7 @@ impl Source {
     pub(super) fn credentials(&self, key: &SecretKey) -> Result<Credentials, Error> {
         let secret = self.secret(key)?;
         refuse_privileged_type(key, Some(&secret.type_))?;
-        Ok(Credentials::new(key.to_string(), secret.copy_values()))
+        Ok(secret.credentials())
     }
 
     /// Something that changes whenever the credentials do.
