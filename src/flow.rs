@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// A timer is never set below this: a wait of zero would spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 /// Nor beyond this.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// One edge of the flow.
 pub trait Station: Send + Sync {

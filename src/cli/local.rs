@@ -43,7 +43,7 @@ async fn once(runner: Arc<Runner>) -> Result<(), Failure> {
         match (verdict.ready, verdict.trouble) {
             (true, None) => print(&format!("{}: good\n", verdict.token))?,
             (true, Some(trouble)) => {
-                print(&format!("{}: good still, but {trouble}\n", verdict.token))?
+                print(&format!("{}: good still, but {trouble}\n", verdict.token))?;
             }
             (false, trouble) => {
                 let trouble = trouble.unwrap_or_else(|| "not ready".to_owned());

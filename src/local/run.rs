@@ -206,10 +206,10 @@ impl Runner {
         let forgotten = self.state.forget(&name_of(token));
         match (removed, forgotten) {
             (Ok(()), Ok(())) => {
-                info!(%target, "the token is in no manifest any more, its target is removed")
+                info!(%target, "the token is in no manifest any more, its target is removed");
             }
             (removed, forgotten) => {
-                warn!(%target, ?removed, ?forgotten, "a target could not be removed")
+                warn!(%target, ?removed, ?forgotten, "a target could not be removed");
             }
         }
     }
@@ -281,9 +281,10 @@ impl Station for Runner {
     async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
         let name = full_name(token);
         for notice in notices(&change.before.conditions, &change.after.conditions) {
-            match notice.trouble {
-                true => warn!(token = name, reason = notice.reason, "{}", notice.note),
-                false => info!(token = name, reason = notice.reason, "{}", notice.note),
+            if notice.trouble {
+                warn!(token = name, reason = notice.reason, "{}", notice.note);
+            } else {
+                info!(token = name, reason = notice.reason, "{}", notice.note);
             }
         }
         self.state.remember(&name_of(token), change.after).map_err(|error| {

@@ -43,7 +43,7 @@ impl Source {
             )
         });
         let (providers, cluster_providers) = (namespaced.collect(), cluster.collect());
-        Self { tokens, providers, cluster_providers, manifests }
+        Self { manifests, tokens, providers, cluster_providers }
     }
 
     /// The tokens.
