@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use super::managed_fields::handed_over;
 use super::{Edge, TargetWrite};
 use crate::api::annotations::Owner;
-use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken};
+use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken, PRIVILEGED_SECRET_TYPES};
 use crate::decide::{Holder, SecretKey, TargetMeta, holder, not_owned};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Credentials;
@@ -32,10 +32,6 @@ const API_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a write is decided again because the target changed under it.
 const WRITE_ROUNDS: usize = 4;
-
-/// Secret types that give power beyond their data.
-const PRIVILEGED_TYPES: &[&str] =
-    &["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
 
 /// Reads and writes Secrets.
 pub struct ClusterEdge {
@@ -260,7 +256,7 @@ fn without_values(secret: Secret) -> PartialObjectMeta<Secret> {
 
 fn refuse_privileged(key: &SecretKey, secret: &Secret) -> Result<(), Error> {
     match secret.type_.as_deref() {
-        Some(type_) if PRIVILEGED_TYPES.contains(&type_) => Err(Error::new(
+        Some(type_) if PRIVILEGED_SECRET_TYPES.contains(&type_) => Err(Error::new(
             Reason::SecretTypeNotAllowed,
             format!("Secret {key} is of type {type_}, which tokenward neither reads nor writes"),
         )),
