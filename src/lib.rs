@@ -7,6 +7,7 @@ pub mod clock;
 pub mod controller;
 pub mod decide;
 pub mod error;
+pub mod manifests;
 pub mod oauth;
 pub mod record;
 pub mod render;

@@ -1,5 +1,6 @@
 //! What people type: one file a subcommand.
 
+pub mod check;
 mod controller;
 mod crds;
 mod local;
