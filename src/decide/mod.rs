@@ -9,6 +9,10 @@ mod learn;
 mod ownership;
 mod plan;
 mod schedule;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod simulation_tests;
 mod snapshot;
 #[cfg(test)]
 mod testing;
