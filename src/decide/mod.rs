@@ -8,6 +8,8 @@ mod facts;
 mod learn;
 mod ownership;
 mod plan;
+#[cfg(test)]
+mod purity_tests;
 mod schedule;
 #[cfg(test)]
 mod simulation;
