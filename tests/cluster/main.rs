@@ -16,4 +16,5 @@
 )]
 
 mod harness;
+mod manifests;
 mod tokens;
