@@ -4,7 +4,7 @@ mod cluster;
 mod operator;
 mod world;
 
-pub use cluster::{kubectl, try_kubectl};
+pub use cluster::kubectl;
 pub use operator::Operator;
 pub use world::World;
 
