@@ -1,6 +1,6 @@
 //! What every test stands on.
 
-#![allow(dead_code, reason = "two binaries share it, and neither uses all of it")]
+#![allow(dead_code, unused_imports, reason = "two binaries share it, and neither uses all of it")]
 
 mod cluster;
 mod operator;
