@@ -4,5 +4,12 @@
 //! that all of them run at once. `make cluster` starts the control plane; `KUBECONFIG` may name
 //! another one.
 
+mod costs;
+mod faults;
 mod harness;
+mod leaks;
+mod lifetimes;
+mod never_expired;
+mod restart;
+mod shutdown;
 mod tokens;

@@ -1,10 +1,12 @@
 //! What every test stands on.
 
 mod cluster;
+mod lane;
 mod operator;
 mod world;
 
 pub use cluster::kubectl;
+pub use lane::Lane;
 pub use operator::Operator;
 pub use world::World;
 

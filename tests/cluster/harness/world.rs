@@ -64,6 +64,11 @@ impl World {
         kubectl(&["-n", &self.namespace, "apply", "-f", "-"], &manifests);
     }
 
+    /// A folder of its own, with the operator's log and kubeconfig.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Runs kubectl in this namespace.
     pub fn kubectl(&self, args: &[&str]) -> String {
         kubectl(&[&["-n", &self.namespace], args].concat(), "")
