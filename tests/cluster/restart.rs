@@ -54,7 +54,10 @@ impl Interrupted {
     }
 
     /// Waits until a status differs from what it was before, as `is` has it.
-    async fn until_all(&self, is: impl Fn(&OAuthClientTokenStatus, &OAuthClientTokenStatus) -> bool) {
+    async fn until_all(
+        &self,
+        is: impl Fn(&OAuthClientTokenStatus, &OAuthClientTokenStatus) -> bool,
+    ) {
         for (name, before) in &self.statuses {
             self.world.until_status(name, |now| is(before, now)).await;
         }
@@ -91,7 +94,8 @@ async fn a_restart_with_good_tokens_asks_for_nothing_and_deletes_nothing() {
         "{{apiVersion: v1, kind: Secret, metadata: {{name: left-behind, \
          labels: {{app.kubernetes.io/managed-by: tokenward}}, annotations: {{{}: \
          OAuthClientToken/{}/gone/0}}}}, data: {{}}}}",
-        annotations::OWNER, was.world.namespace,
+        annotations::OWNER,
+        was.world.namespace,
     ));
     let secrets = was.secrets().await;
     assert!(secrets.len() >= TOKENS.len() + 2, "{secrets:?}");

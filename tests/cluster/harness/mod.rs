@@ -5,10 +5,10 @@ mod lane;
 mod operator;
 mod world;
 
-pub use cluster::kubectl;
+pub use cluster::{kubectl, try_kubectl};
 pub use lane::Lane;
 pub use operator::Operator;
-pub use world::World;
+pub use world::{OPERATOR_NAMESPACE, World};
 
 use std::time::Duration;
 
