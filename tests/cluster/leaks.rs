@@ -12,7 +12,7 @@ use kube::api::ListParams;
 use serde_json::json;
 
 use scenario::Scenario;
-use search::{Needles, percent};
+use search::percent;
 
 use crate::harness::{World, kubectl};
 
