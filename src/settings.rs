@@ -32,7 +32,8 @@ pub struct CommonArgs {
     /// How log lines look
     #[arg(long, global = true, env = "TOKENWARD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or directives as info,kube=debug
+    /// What is logged: error, warn, info, debug, trace, or directives as info,kube=debug. At trace
+    /// only tokenward itself is heard: below debug, libraries would log what must stay secret
     #[arg(long, global = true, env = "TOKENWARD_LOG_LEVEL", default_value = "info")]
     pub log_level: String,
     /// Longest time that one token request may take, in seconds
