@@ -95,6 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_have_nothing_wrong() {
+        let paths = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/examples").into()];
+        let report = run(&CheckArgs { paths, cluster_resource_namespace: "default".into() });
+        assert_eq!(report.complaints, []);
+        assert!(report.objects > 10, "{}", report.summary());
+    }
+
+    #[test]
     fn errors_and_missing_files_are_invalid_input() {
         let report = check("{apiVersion: v1, kind: Secret}\n");
         assert_eq!(report.summary(), "1 object checked: 1 error, 0 warnings");

@@ -100,6 +100,10 @@ pub(super) fn check(identity: &Identity, node: &Node) -> Vec<Finding> {
         return vec![Finding::error(node.place, "metadata.name", "is required")];
     };
     let mut findings = rules::check_metadata(entry);
+    if !identity.kind.is_namespaced() {
+        // Passed over by the API server, whatever it says: a warning below.
+        findings.retain(|finding| finding.path != "metadata.namespace");
+    }
     if !findings.is_empty() {
         return findings;
     }

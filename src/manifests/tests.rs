@@ -129,6 +129,16 @@ fn other_kinds_are_skipped_with_a_warning() {
 }
 
 #[test]
+fn a_namespace_on_a_cluster_scoped_kind_is_passed_over_with_a_warning() {
+    let reading = read_text(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n  namespace: No Name\n",
+    );
+    let expected = "x.yaml:5: warning: Namespace web: metadata.namespace: is ignored: Namespace is cluster-scoped";
+    assert_eq!(said(&reading), [expected]);
+    assert_eq!(reading.manifests.namespaces.len(), 1);
+}
+
+#[test]
 fn lists_are_unrolled_and_documents_counted() {
     let reading = read_text(
         "# nothing\n---\napiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  \

@@ -1,8 +1,8 @@
 //! The operator on a real control plane, under its own ServiceAccount.
 //!
 //! Each test has its own namespace, its own provider simulator and its own operator process, so
-//! that all of them run at once. `make cluster` starts the control plane; `KUBECONFIG` may name
-//! another one.
+//! that all of them run at once. `make cluster` starts the control plane;
+//! `TOKENWARD_TEST_KUBECONFIG` may name another one.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,5 +15,25 @@
     reason = "a test says what it expects by failing, and waits by the real clock"
 )]
 
+mod changes;
+mod costs;
+mod credentials;
+mod documents;
+mod egress;
+mod faults;
 mod harness;
+mod injection;
+mod leaks;
+mod lifetimes;
+mod manifests;
+mod namespaced;
+mod never_expired;
+mod ownership;
+mod platform;
+mod platform_limits;
+mod restart;
+mod shutdown;
+mod status;
+mod systems;
+mod targets;
 mod tokens;

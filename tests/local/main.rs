@@ -13,5 +13,6 @@
 
 mod bench;
 mod commands;
+mod docs;
 mod keep;
 mod once;

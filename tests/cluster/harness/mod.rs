@@ -1,12 +1,18 @@
 //! What every test stands on.
 
+#![allow(dead_code, unused_imports, reason = "two binaries share it, and neither uses all of it")]
+
 mod cluster;
+mod lane;
 mod operator;
 mod world;
 
-pub use cluster::kubectl;
+pub use cluster::{kubeconfig, kubectl, service_account_kubeconfig, try_kubectl};
+pub use lane::Lane;
 pub use operator::Operator;
-pub use world::World;
+pub use world::{
+    LOOPBACK, OPERATOR_NAMESPACE, World, oauth2_client, oauth2_provider, oauth2_token, token,
+};
 
 use std::time::Duration;
 

@@ -12,12 +12,11 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts the operator under a ServiceAccount's kubeconfig.
+    /// Starts the operator under a ServiceAccount's kubeconfig, with exactly these arguments.
     pub fn start(kubeconfig: &Path, log: PathBuf, args: &[String]) -> Self {
         let output = File::options().create(true).append(true).open(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tokenward"))
             .arg("controller")
-            .args(["--allow-http", "--egress-allow-cidr", "127.0.0.0/8"])
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .stdout(output.try_clone().unwrap())

@@ -1,6 +1,8 @@
 //! A namespace, a simulator and an operator for one test.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::{StreamExt, pin_mut};
@@ -8,7 +10,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, Resource};
-use provider_simulator::{Options, Simulator, System};
+use provider_simulator::systems::oauth2::{CLIENT_ID, CLIENT_SECRET};
+use provider_simulator::{Options, Recorded, Simulator, System};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokenward::api::{OAuthClientToken, OAuthClientTokenStatus, conditions};
@@ -19,6 +22,9 @@ use super::{Operator, PATIENCE};
 /// Where operators under test keep their digest key, and the platform its credentials.
 pub const OPERATOR_NAMESPACE: &str = "tokenward-system";
 
+/// What lets an operator reach a simulator that speaks http on loopback.
+pub const LOOPBACK: [&str; 3] = ["--allow-http", "--egress-allow-cidr", "127.0.0.0/8"];
+
 /// What one test has to itself.
 pub struct World {
     /// An administrator's client.
@@ -28,11 +34,18 @@ pub struct World {
     /// A simulator of its own.
     pub sim: Simulator,
     folder: TempDir,
+    /// What lies outside the namespace and goes with the test: arguments of `kubectl delete`.
+    litter: Mutex<Vec<Vec<String>>>,
 }
 
 impl World {
     /// Makes a namespace and a simulator. No operator runs yet.
     pub async fn new(name: &str) -> Self {
+        Self::with(name, Options::default()).await
+    }
+
+    /// The same with another simulator.
+    pub async fn with(name: &str, simulator: Options) -> Self {
         install().await;
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::SeqCst);
@@ -41,27 +54,74 @@ impl World {
         Self {
             client: admin().await,
             namespace,
-            sim: Simulator::start(Options::default()).await.unwrap(),
+            sim: Simulator::start(simulator).await.unwrap(),
             folder: tempfile::tempdir().unwrap(),
+            litter: Mutex::default(),
         }
     }
 
     /// Starts an operator for this namespace, with further arguments.
     pub fn operator(&self, args: &[&str]) -> Operator {
-        let kubeconfig = self.folder.path().join("kubeconfig");
+        self.strict_operator(&[&LOOPBACK, args].concat())
+    }
+
+    /// The same, but loopback and plain http are refused unless `args` lift that.
+    pub fn strict_operator(&self, args: &[&str]) -> Operator {
+        let own =
+            ["--namespace", &self.namespace, "--cluster-resource-namespace", OPERATOR_NAMESPACE];
+        self.bare_operator(&[&own, args].concat())
+    }
+
+    /// An operator with exactly these arguments.
+    pub fn bare_operator(&self, args: &[&str]) -> Operator {
+        let kubeconfig = self.folder().join("kubeconfig");
         if !kubeconfig.exists() {
             service_account_kubeconfig(OPERATOR_NAMESPACE, "tokenward", self.folder.path());
         }
-        let own =
-            ["--namespace", &self.namespace, "--cluster-resource-namespace", OPERATOR_NAMESPACE];
-        let args: Vec<String> = own.iter().chain(args).map(|arg| (*arg).to_owned()).collect();
-        Operator::start(&kubeconfig, self.folder.path().join("log"), &args)
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Operator::start(&kubeconfig, self.folder().join("log"), &args)
     }
 
-    /// Applies manifests to this namespace. `SIM` stands for the simulator's address.
+    /// Applies manifests to this namespace. `SIM` stands for the simulator's address, `NS` for the
+    /// namespace.
     pub fn apply(&self, manifests: &str) {
-        let manifests = manifests.replace("SIM", &self.sim.addr().to_string());
-        kubectl(&["-n", &self.namespace, "apply", "-f", "-"], &manifests);
+        self.apply_verbatim(&self.filled(manifests));
+    }
+
+    /// Applies manifests to this namespace as they are.
+    pub fn apply_verbatim(&self, manifests: &str) {
+        kubectl(&["-n", &self.namespace, "apply", "-f", "-"], manifests);
+    }
+
+    fn filled(&self, text: &str) -> String {
+        text.replace("SIM", &self.sim.addr().to_string()).replace("NS", &self.namespace)
+    }
+
+    /// Deletes this when the test ends: a cluster-scoped object, or one in another namespace.
+    pub fn litter(&self, delete: &[&str]) {
+        let delete = delete.iter().map(|arg| (*arg).to_owned()).collect();
+        self.litter.lock().unwrap().push(delete);
+    }
+
+    /// Changes an object by a merge patch. `SIM` and `NS` as in [`World::apply`].
+    pub fn patch(&self, object: &str, patch: &str) {
+        self.kubectl(&["patch", object, "--type=merge", "-p", &self.filled(patch)]);
+    }
+
+    /// Changes the annotation that asks a token for a refresh, and waits until that was acted on.
+    /// Whatever else was to happen before has then happened.
+    pub async fn force(&self, name: &str, value: &str) -> OAuthClientTokenStatus {
+        let annotation = format!("tokenward.dev/refresh-requested-at={value}");
+        self.kubectl(&["annotate", "--overwrite", "oct", name, &annotation]);
+        let handled = |status: &OAuthClientTokenStatus| {
+            status.last_handled_refresh_request.as_deref() == Some(value)
+        };
+        self.until_status(name, handled).await
+    }
+
+    /// A folder of its own, with the operator's log and kubeconfig.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Runs kubectl in this namespace.
@@ -71,28 +131,8 @@ impl World {
 
     /// A provider `p`, credentials `c` and a token `name` of the generic document.
     pub fn apply_oauth2(&self, name: &str, provider: &str) {
-        let (id, secret) = (
-            provider_simulator::systems::oauth2::CLIENT_ID,
-            provider_simulator::systems::oauth2::CLIENT_SECRET,
-        );
-        self.apply(&format!(
-            r#"
-apiVersion: tokenward.dev/v1alpha1
-kind: OAuthProvider
-metadata: {{name: p}}
-spec: {{preset: oauth2, variables: {{tokenUrl: "http://SIM/oauth2/token"}}, limits: {{minInterval: 1s}}, {provider}}}
----
-apiVersion: v1
-kind: Secret
-metadata: {{name: c}}
-stringData: {{client_id: "{id}", client_secret: "{secret}"}}
----
-apiVersion: tokenward.dev/v1alpha1
-kind: OAuthClientToken
-metadata: {{name: {name}}}
-spec: {{providerRef: {{name: p}}, credentialsSecretRef: {{name: c}}}}
-"#
-        ));
+        self.apply(&format!("{}\n---\n{}", oauth2_provider("p", provider), oauth2_client("c")));
+        self.apply(&oauth2_token(name));
     }
 
     /// Waits until an object of this namespace satisfies `is`; `None` stands for its absence.
@@ -170,6 +210,12 @@ spec: {{providerRef: {{name: p}}, credentialsSecretRef: {{name: c}}}}
         (secret, data.collect())
     }
 
+    /// Waits until the generic endpoint has had this many requests, and returns the last one.
+    pub async fn until_requests(&self, n: usize) -> Recorded {
+        let all = self.sim.wait_for(n, System::Oauth2, PATIENCE).await.unwrap();
+        all.last().unwrap().clone()
+    }
+
     /// The number of requests to the generic endpoint so far.
     pub fn requests(&self) -> usize {
         self.sim.requests_of(System::Oauth2).len()
@@ -181,5 +227,53 @@ impl Drop for World {
         // Nobody waits for it: names are fresh.
         let delete = ["delete", "namespace", &self.namespace, "--wait=false"];
         let _ = super::cluster::try_kubectl(&delete, "");
+        for delete in self.litter.lock().unwrap().iter() {
+            let delete: Vec<&str> = delete.iter().map(String::as_str).collect();
+            let _ = super::cluster::try_kubectl(
+                &[&["delete", "--ignore-not-found", "--wait=false"], &delete[..]].concat(),
+                "",
+            );
+        }
     }
+}
+
+/// A provider of the generic document, with further fields.
+pub fn oauth2_provider(name: &str, more: &str) -> String {
+    format!(
+        r#"
+apiVersion: tokenward.dev/v1alpha1
+kind: OAuthProvider
+metadata: {{name: {name}}}
+spec: {{preset: oauth2, variables: {{tokenUrl: "http://SIM/oauth2/token"}}, limits: {{minInterval: 1s}}, {more}}}
+"#
+    )
+}
+
+/// The credentials that the generic endpoint knows.
+pub fn oauth2_client(name: &str) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Secret
+metadata: {{name: {name}}}
+stringData: {{client_id: "{CLIENT_ID}", client_secret: "{CLIENT_SECRET}"}}
+"#
+    )
+}
+
+/// A token of provider `p` and credentials `c`.
+pub fn oauth2_token(name: &str) -> String {
+    token(name, "providerRef: {name: p}, credentialsSecretRef: {name: c}")
+}
+
+/// A token with this spec.
+pub fn token(name: &str, spec: &str) -> String {
+    format!(
+        r"
+apiVersion: tokenward.dev/v1alpha1
+kind: OAuthClientToken
+metadata: {{name: {name}}}
+spec: {{{spec}}}
+"
+    )
 }
