@@ -58,7 +58,8 @@ fn every_yaml_block_is_valid() {
     for block in blocks().iter().filter(|block| block.info.starts_with("yaml")) {
         let file = folder.path().join("block.yaml");
         fs::write(&file, &block.text).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_tokenward")).arg("check").arg(&file).output().unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_tokenward")).arg("check").arg(&file).output().unwrap();
         let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{}: {complaints}", block.place);
         checked += 1;
@@ -76,7 +77,8 @@ fn every_command_is_one_that_is_run() {
             continue;
         }
         for line in block.text.lines() {
-            let target = line.strip_prefix("make ").unwrap_or_else(|| panic!("{}: {line}", block.place));
+            let target =
+                line.strip_prefix("make ").unwrap_or_else(|| panic!("{}: {line}", block.place));
             assert!(makefile.contains(&format!("\n{target}: ")), "{}: {line}", block.place);
         }
     }
@@ -90,7 +92,11 @@ fn every_make_target_in_the_text_exists() {
         let text = fs::read_to_string(&document).unwrap();
         for (at, found) in text.match_indices("`make ") {
             let target = text[at + found.len()..].split('`').next().unwrap();
-            assert!(makefile.contains(&format!("\n{target}: ")), "{}: make {target}", document.display());
+            assert!(
+                makefile.contains(&format!("\n{target}: ")),
+                "{}: make {target}",
+                document.display()
+            );
         }
     }
 }
