@@ -47,6 +47,8 @@ reasons! {
     InvalidProvider => Permanent,
     /// The token's own spec does not fit its provider.
     InvalidSpec => Permanent,
+    /// This operator's settings do not let a namespace bring such a provider.
+    ProviderNotAllowed => Permanent,
     /// The provider that is referred to does not exist.
     ProviderNotFound => Waiting,
     /// The operator works on namespaced kinds only.

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::oauth::{AddressPolicy, Cidr, Timeouts, TransportSettings};
 use crate::runtime::LogFormat;
-use crate::watch::{Scope, WatchSettings};
+use crate::watch::{AllowedHost, NamespacedProviders, ProviderPolicy, Scope, WatchSettings};
 
 /// Resolving and connecting to a provider, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +32,8 @@ pub struct CommonArgs {
     /// How log lines look
     #[arg(long, global = true, env = "TOKENWARD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or directives as info,kube=debug
+    /// What is logged: error, warn, info, debug, trace, or directives as info,kube=debug. At trace
+    /// only tokenward itself is heard: below debug, libraries would log what must stay secret
     #[arg(long, global = true, env = "TOKENWARD_LOG_LEVEL", default_value = "info")]
     pub log_level: String,
     /// Longest time that one token request may take, in seconds
@@ -68,6 +69,18 @@ pub struct ControllerArgs {
     /// default
     #[arg(long, value_name = "NS", env = "TOKENWARD_CLUSTER_RESOURCE_NAMESPACE")]
     pub cluster_resource_namespace: Option<String>,
+    /// What a namespace's own OAuthProviders may be
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "TOKENWARD_NAMESPACED_PROVIDERS",
+        default_value = "Allow"
+    )]
+    pub namespaced_providers: NamespacedProviders,
+    /// With CatalogueOnly: hosts that their variables may name (repeatable), as login.example.com
+    /// or *.example.com
+    #[arg(long, value_name = "HOST", env = "TOKENWARD_ALLOWED_HOSTS", value_delimiter = ',')]
+    pub allowed_hosts: Vec<AllowedHost>,
 }
 
 /// Validated settings of `controller`.
@@ -78,6 +91,7 @@ pub struct ControllerSettings {
     scopes: Vec<Scope>,
     cluster_kinds: bool,
     cluster_resource_namespace: Option<String>,
+    providers: ProviderPolicy,
 }
 
 impl ControllerArgs {
@@ -102,6 +116,10 @@ impl ControllerArgs {
                 false => namespaces.into_iter().map(Scope::Namespace).collect(),
             },
             cluster_resource_namespace: self.cluster_resource_namespace,
+            providers: ProviderPolicy {
+                namespaced: self.namespaced_providers,
+                allowed_hosts: self.allowed_hosts,
+            },
         })
     }
 }
@@ -114,6 +132,7 @@ impl ControllerSettings {
             scopes: self.scopes.clone(),
             cluster_kinds: self.cluster_kinds,
             cluster_resource_namespace: namespace.unwrap_or_else(|| own.to_owned()),
+            providers: self.providers.clone(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,10 @@ use crate::render::{Shown, read_back, render};
 
 /// A provider that adds no more than this to a token's life handed back the same one.
 const SAME_TOKEN_GAIN: TimeDelta = TimeDelta::seconds(5);
+
+/// Once the engine is stopping, how long an answer is still waited for. What is left of the
+/// 30 s that a pod has by default is for writing it.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Carries out plans.
 pub struct Engine<E> {
@@ -40,7 +45,8 @@ struct Prepared {
 }
 
 impl<E: Edge> Engine<E> {
-    /// An engine. Once `stopping` is cancelled it starts no more token requests.
+    /// An engine. Once `stopping` is cancelled it starts no more token requests, and waits for the
+    /// answers to those under way for at most 10 s.
     pub fn new(edge: E, tools: Tools) -> Self {
         let Tools { transport, digester, clock, stopping } = tools;
         Self { edge, transport, digester, clock, gates: Gates::default(), stopping }
@@ -90,13 +96,20 @@ impl<E: Edge> Engine<E> {
             return None;
         }
         let attempt = Attempt {
-            at: whole_seconds(self.clock.now()),
+            at: self.clock.now(),
             seen: seen(case),
             inputs: Some(inputs.clone()),
             refresh_request: order.refresh_request.clone(),
             without_target: order.without_target,
         };
-        let issued = match self.transport.send(request).await {
+        let answer = tokio::select! {
+            answer = self.transport.send(request) => answer,
+            () = self.grace_is_over() => {
+                warn!(token = %case.snapshot.owner(), "ending without the provider's answer");
+                return None;
+            }
+        };
+        let issued = match answer {
             Ok(answer) => materials.endpoint.read(&answer, &credentials),
             Err(error) => Err(error),
         };
@@ -109,6 +122,11 @@ impl<E: Edge> Engine<E> {
             Ok(held) => Outcome::Published { held, attempt },
             Err(error) => Outcome::Failed { error, attempt },
         })
+    }
+
+    async fn grace_is_over(&self) {
+        self.stopping.cancelled().await;
+        tokio::time::sleep(GRACE).await;
     }
 
     /// Writes the token that is there again.
@@ -227,7 +245,7 @@ impl<E: Edge> Engine<E> {
 
     /// An attempt that ended before anything was asked.
     fn attempt(&self, case: &Case) -> Attempt {
-        Attempt { at: whole_seconds(self.clock.now()), seen: seen(case), ..Attempt::default() }
+        Attempt { at: self.clock.now(), seen: seen(case), ..Attempt::default() }
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    fn ask(provider: Value, token: Value) -> Result<String, Reason> {
+    fn ask(provider: Value, token: &Value) -> Result<String, Reason> {
         let provider: ClusterOAuthProviderSpec = serde_json::from_value(provider).unwrap();
         let mut spec = json!({"providerRef": {"kind": "ClusterOAuthProvider", "name": "p"}});
         spec.as_object_mut().unwrap().extend(token.as_object().unwrap().clone());
@@ -121,7 +121,7 @@ mod tests {
     #[case::unreadable_selector(json!({"usage": {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Resembles"}]}}}), Err(Reason::NamespaceNotAdmitted))]
     fn namespaces(#[case] provider: Value, #[case] expected: Result<&str, Reason>) {
         let token = json!({"credentialsSecretRef": {"name": "c"}});
-        assert_eq!(ask(provider, token), expected.map(str::to_owned));
+        assert_eq!(ask(provider, &token), expected.map(str::to_owned));
     }
 
     #[rstest]
@@ -141,12 +141,12 @@ mod tests {
         let mut usage = usage;
         usage["namespaceSelector"] = json!({});
         let provider = json!({"credentialsSecretRef": {"name": "own"}, "usage": usage});
-        assert_eq!(ask(provider, token), expected.map(str::to_owned));
+        assert_eq!(ask(provider, &token), expected.map(str::to_owned));
     }
 
     #[test]
     fn without_any_credentials_it_says_so() {
         let provider = json!({"usage": {"namespaceSelector": {}}});
-        assert_eq!(ask(provider, json!({})), Err(Reason::CredentialsNotSpecified));
+        assert_eq!(ask(provider, &json!({})), Err(Reason::CredentialsNotSpecified));
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::facts::HeldToken;
+use super::facts::{Facts, HeldToken};
 use super::plan::Verdicts;
 use super::snapshot::Snapshot;
 use crate::api::annotations::format_time;
@@ -16,10 +16,10 @@ pub(super) fn verdicts(
     refusal: Option<&Error>,
     now: DateTime<Utc>,
 ) -> Verdicts {
-    let trouble = refusal.or(snapshot.facts.failure.as_ref());
+    let trouble = refusal.or_else(|| standing(&snapshot.facts));
     let suspended = snapshot.token.spec.suspend;
     Verdicts {
-        ready: ready(snapshot, good, trouble),
+        ready: ready(snapshot, (good, trouble), now),
         fresh: match (trouble, good) {
             _ if suspended => fresh_while_suspended(good, now),
             (Some(error), _) => no(error.reason().as_str(), error.message()),
@@ -35,19 +35,35 @@ pub(super) fn verdicts(
     }
 }
 
-fn ready(snapshot: &Snapshot, good: Option<&HeldToken>, trouble: Option<&Error>) -> Verdict {
+/// What went wrong last. One hiccup on our side does not hide what the provider said.
+fn standing(facts: &Facts) -> Option<&Error> {
+    match (&facts.setback, &facts.failure) {
+        (Some(setback), Some(failure)) if setback.times < 2 => Some(failure),
+        (Some(setback), _) => Some(&setback.error),
+        (None, failure) => failure.as_ref(),
+    }
+}
+
+fn ready(
+    snapshot: &Snapshot,
+    (good, trouble): (Option<&HeldToken>, Option<&Error>),
+    now: DateTime<Utc>,
+) -> Verdict {
     if let Some(held) = good {
         return yes(
             "TokenValid",
             format!("the token is valid until {}", format_time(held.expires_at)),
         );
     }
-    let expired = snapshot.facts.held.as_ref().map(|held| format_time(held.expires_at));
-    match (trouble, expired) {
-        (Some(error), _) => no(error.reason().as_str(), error.message()),
-        (None, _) if snapshot.target.is_none() => no("Pending", "no token has been written yet"),
-        (None, Some(at)) => no("TokenExpired", format!("the token expired at {at}")),
-        (None, None) => no("Pending", "no token has been written yet"),
+    if let Some(error) = trouble {
+        return no(error.reason().as_str(), error.message());
+    }
+    match &snapshot.facts.held {
+        Some(held) if held.expires_at <= now => {
+            no("TokenExpired", format!("the token expired at {}", format_time(held.expires_at)))
+        }
+        Some(_) => no("Pending", "the token is about to be written to its target"),
+        None => no("Pending", "no token has been written yet"),
     }
 }
 
@@ -66,3 +82,7 @@ fn yes(reason: &'static str, message: impl Into<String>) -> Verdict {
 fn no(reason: &'static str, message: impl Into<String>) -> Verdict {
     Verdict::new(Holds::No, reason, message)
 }
+
+#[cfg(test)]
+#[path = "conditions_tests.rs"]
+mod tests;

@@ -4,7 +4,9 @@
 use chrono::{DateTime, Utc};
 
 use super::snapshot::TargetMeta;
-use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time};
+use crate::api::annotations::{
+    EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time, whole_seconds,
+};
 use crate::api::{OAuthClientTokenStatus, conditions};
 use crate::error::{Class, Error, Reason};
 
@@ -15,6 +17,9 @@ pub struct Facts {
     pub held: Option<HeldToken>,
     /// Attempts that failed since the last success.
     pub consecutive_failures: u32,
+    /// How many of the last ones were of one kind (permanent or not) and made with the same
+    /// inputs: what the backoff counts, for an outage says nothing of a refusal that follows it.
+    pub failures_of_a_kind: u32,
     /// When the provider was last asked.
     pub last_attempt_at: Option<DateTime<Utc>>,
     /// After a failure: when to try again.
@@ -31,6 +36,10 @@ pub struct Facts {
     pub seen: Option<Seen>,
     /// The last refresh request that was acted on.
     pub handled_refresh_request: Option<String>,
+    /// What stood in the way of the last step.
+    pub setback: Option<Setback>,
+    /// How often the target was mended lately.
+    pub repairs: Option<Repairs>,
 }
 
 /// A token that was written to its target.
@@ -61,25 +70,52 @@ pub struct Seen {
     pub found: Result<String, Error>,
 }
 
+/// Something that stood in the way before the provider was asked anything: it is no attempt. The
+/// same step is not tried again at once. Not remembered over a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    /// What it was.
+    pub error: Error,
+    /// The how many in a row.
+    pub times: u32,
+    /// Nothing is tried before then.
+    pub until: DateTime<Utc>,
+}
+
+/// Repairs of the target: writing it again, or fetching anew because it was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repairs {
+    /// The how many in a row.
+    pub times: u32,
+    /// When the last one was.
+    pub at: DateTime<Utc>,
+}
+
 impl Facts {
-    /// What a status and the metadata of the target `secret_name` tell after a restart. The
-    /// target is written before the status, so where they differ the later token is the true one.
+    /// What a status and the metadata of the token's own target `secret_name` tell after a
+    /// restart. The target is written before the status, so where they differ the later token is
+    /// the true one.
     pub fn restore(
         status: &OAuthClientTokenStatus,
         target: Option<&TargetMeta>,
         secret_name: &str,
     ) -> Self {
+        let facts = Self::of_status(status, secret_name);
+        let found = target.and_then(|target| HeldToken::of_target(target, secret_name));
+        match (target, found) {
+            (Some(target), Some(found)) => facts.with_target(target, found),
+            _ => facts,
+        }
+    }
+
+    fn of_status(status: &OAuthClientTokenStatus, secret_name: &str) -> Self {
         let failing = status.consecutive_failures > 0;
-        let of_target = target.and_then(|target| HeldToken::of_target(target, secret_name));
-        let of_status = HeldToken::of_status(status, secret_name);
-        let target_is_later = match (&of_status, &of_target) {
-            (Some(status), Some(target)) => target.issued_at > status.issued_at,
-            (None, _) => true,
-            (Some(_), None) => false,
-        };
+        let failures = status.consecutive_failures.try_into().unwrap_or_default();
         let inputs = status.inputs.as_ref();
-        let mut facts = Self {
-            consecutive_failures: status.consecutive_failures.try_into().unwrap_or_default(),
+        Self {
+            held: HeldToken::of_status(status, secret_name),
+            consecutive_failures: failures,
+            failures_of_a_kind: failures,
             last_attempt_at: status.last_attempt_at,
             retry_at: status.next_attempt_at.filter(|_| failing),
             throttled_until: status.throttled_until,
@@ -89,18 +125,39 @@ impl Facts {
                 && !conditions::is_true(&status.conditions, conditions::READY),
             seen: inputs.map(|i| Seen { at: i.seen.clone(), found: Ok(i.digest.clone()) }),
             handled_refresh_request: status.last_handled_refresh_request.clone(),
-            held: of_status,
-        };
-        if let (true, Some(target), Some(held)) = (target_is_later, target, of_target) {
-            let inputs = target.annotations.get(INPUTS).cloned();
-            facts.last_attempt_at = facts.last_attempt_at.max(Some(held.issued_at));
-            if inputs != facts.attempted {
-                facts.seen = None;
-            }
-            facts.attempted = inputs;
-            facts.held = Some(held);
+            setback: None,
+            repairs: None,
         }
-        facts
+    }
+
+    fn with_target(self, target: &TargetMeta, found: HeldToken) -> Self {
+        match self.held {
+            Some(held) if held.issued_at > found.issued_at => Self { held: Some(held), ..self },
+            // The same token. The status tells more of it, the target where it has got to.
+            Some(held) if held.issued_at == found.issued_at => {
+                let held = HeldToken { secret_name: found.secret_name, ..held };
+                Self { held: Some(held), ..self }
+            }
+            _ => self.overtaken_by(target, found),
+        }
+    }
+
+    /// The process ended between the writing of the target and that of the status, or the status
+    /// is lost.
+    fn overtaken_by(self, target: &TargetMeta, found: HeldToken) -> Self {
+        if self.last_attempt_at.is_some_and(|at| at > found.issued_at) {
+            return Self { held: Some(found), ..self };
+        }
+        let attempted = target.annotations.get(INPUTS).cloned();
+        Self {
+            last_attempt_at: Some(found.issued_at),
+            held: Some(found),
+            seen: self.seen.filter(|_| attempted == self.attempted),
+            attempted,
+            handled_refresh_request: self.handled_refresh_request,
+            // That attempt succeeded, whatever came before it.
+            ..Self::default()
+        }
     }
 }
 
@@ -119,7 +176,9 @@ impl HeldToken {
     }
 
     fn of_target(target: &TargetMeta, secret_name: &str) -> Option<Self> {
-        let time = |key: &str| target.annotations.get(key).and_then(|value| parse_time(value));
+        let time = |key: &str| {
+            target.annotations.get(key).and_then(|value| parse_time(value)).map(whole_seconds)
+        };
         Some(Self {
             issued_at: time(ISSUED_AT)?,
             expires_at: time(EXPIRES_AT)?,
@@ -139,5 +198,28 @@ fn failure(status: &OAuthClientTokenStatus) -> Option<Error> {
         true => Class::Permanent,
         false => Class::Transient,
     };
-    Some(Error::new(*reason, fresh.message.clone()).with_class(class))
+    let error = Error::new(*reason, fresh.message.clone()).with_class(class);
+    Some(error).filter(|_| comes_of_an_attempt(*reason))
 }
+
+/// Whether a reason is that of an attempt that failed. The others are found out before one is
+/// made, and found out again.
+fn comes_of_an_attempt(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::EgressDenied
+            | Reason::ProviderUnreachable
+            | Reason::ProviderTimeout
+            | Reason::ProviderError
+            | Reason::ProviderThrottled
+            | Reason::TokenRequestRejected
+            | Reason::InvalidResponse
+            | Reason::WriteFailed
+            | Reason::SecretNotOwned
+            | Reason::SecretTypeNotAllowed
+    )
+}
+
+#[cfg(test)]
+#[path = "facts_tests.rs"]
+mod tests;

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::facts::{Facts, HeldToken, Seen};
-use super::schedule::{Backoff, min_interval};
+use super::facts::{Facts, HeldToken, Repairs, Seen, Setback};
+use super::schedule::{self, Backoff, after, min_interval};
 use crate::api::annotations::whole_seconds;
-use crate::error::{Error, Reason};
+use crate::error::{Class, Error, Reason};
 
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,8 @@ pub enum Outcome {
         /// The attempt.
         attempt: Attempt,
     },
-    /// No token was fetched, or it could not be written.
+    /// No token was fetched, or it could not be written. Where the attempt knows no inputs, the
+    /// provider was not even asked.
     Failed {
         /// Why.
         error: Error,
@@ -71,27 +72,40 @@ pub struct Lesson {
 pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson) -> Facts {
     match outcome {
         Outcome::Verified { seen, found } => verified(facts, seen, found),
-        Outcome::Published { held, attempt } => published(facts, held, attempt),
+        Outcome::Published { held, attempt } => published(facts, held, attempt, lesson),
+        Outcome::Failed { error, attempt } if attempt.inputs.is_none() => {
+            set_back(facts, error, lesson)
+        }
         Outcome::Failed { error, attempt } => failed(facts, error, attempt, lesson),
-        Outcome::WrittenAgain { held } => Facts { held: Some(held), ..facts },
-        Outcome::NothingToWriteAgain => Facts { held: None, ..facts },
+        Outcome::WrittenAgain { held } => Facts {
+            held: Some(held),
+            repairs: Some(repaired(facts.repairs, lesson.now)),
+            attempted_without_target: false,
+            setback: None,
+            ..facts
+        },
+        Outcome::NothingToWriteAgain => Facts { held: None, setback: None, ..facts },
     }
 }
 
 fn verified(facts: Facts, seen: String, found: Result<String, Error>) -> Facts {
-    // A digest made with another key says nothing: take over what was found, fetch nothing.
+    // A digest made with another key says nothing, and none says no more: take over what was
+    // found, fetch nothing.
     let attempted = match (&found, facts.attempted) {
         (Ok(found), Some(attempted)) if key_id(found) != key_id(&attempted) => Some(found.clone()),
+        (Ok(found), None) if facts.held.is_some() => Some(found.clone()),
         (_, attempted) => attempted,
     };
-    Facts { seen: Some(Seen { at: seen, found }), attempted, ..facts }
+    Facts { seen: Some(Seen { at: seen, found }), attempted, setback: None, ..facts }
 }
 
 fn key_id(digest: &str) -> &str {
     digest.split('.').next().unwrap_or_default()
 }
 
-fn published(facts: Facts, held: HeldToken, attempt: Attempt) -> Facts {
+fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson) -> Facts {
+    let lost = attempt.without_target
+        && facts.held.as_ref().is_none_or(|before| before.expires_at > attempt.at);
     let held = HeldToken {
         issued_at: whole_seconds(held.issued_at),
         expires_at: whole_seconds(held.expires_at),
@@ -100,7 +114,12 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt) -> Facts {
     };
     Facts {
         held: Some(held),
+        repairs: match lost {
+            true => Some(repaired(facts.repairs, lesson.now)),
+            false => facts.repairs,
+        },
         consecutive_failures: 0,
+        failures_of_a_kind: 0,
         retry_at: None,
         throttled_until: None,
         failure: None,
@@ -109,31 +128,66 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt) -> Facts {
     }
 }
 
+fn repaired(before: Option<Repairs>, now: DateTime<Utc>) -> Repairs {
+    let lately = before.filter(|repairs| now - repairs.at < schedule::REPAIR_MEMORY);
+    Repairs { times: lately.map_or(0, |repairs| repairs.times).saturating_add(1), at: now }
+}
+
+/// The provider was not asked: what is known of it and of its backoff stays as it is.
+fn set_back(facts: Facts, error: Error, lesson: Lesson) -> Facts {
+    let times = facts.setback.as_ref().map_or(0, |setback| setback.times).saturating_add(1);
+    let wait = backoff(&facts, lesson, times).full_jitter();
+    Facts { setback: Some(Setback { error, times, until: after(lesson.now, wait) }), ..facts }
+}
+
 fn failed(facts: Facts, error: Error, attempt: Attempt, lesson: Lesson) -> Facts {
-    let failures = facts.consecutive_failures.saturating_add(1);
-    let held = facts.held.as_ref().filter(|held| held.expires_at > lesson.now);
-    let life = held.map_or(TimeDelta::zero(), |held| held.expires_at - held.issued_at);
-    let backoff = Backoff {
-        failures,
-        remaining: held.map(|held| held.expires_at - lesson.now),
-        min_interval: match held {
-            Some(_) => min_interval(lesson.min_interval, life),
-            None => lesson.min_interval.unwrap_or(TimeDelta::seconds(5)),
-        },
-        random: lesson.random,
+    let of_a_kind = is_of_the_same_kind(&facts, &error, &attempt);
+    let failures = if of_a_kind { facts.failures_of_a_kind.saturating_add(1) } else { 1 };
+    let backoff = match attempt.without_target {
+        true => Backoff { remaining: None, ..backoff(&facts, lesson, failures) },
+        false => backoff(&facts, lesson, failures),
     };
     // Whose the target is gets decided anew before every request: no need to wait for long.
     let wait = match error.reason() {
-        Reason::SecretNotOwned => TimeDelta::zero(),
+        Reason::SecretNotOwned => backoff.full_jitter(),
         _ => backoff.after(&error),
     };
-    let retry_at = lesson.now + wait;
+    let silence = schedule::silence(&error);
+    let throttled_until = silence.map(|silence| not_before(after(lesson.now, silence)));
     Facts {
-        consecutive_failures: failures,
-        throttled_until: error.retry_after().map(|_| retry_at),
-        retry_at: Some(retry_at),
+        consecutive_failures: facts.consecutive_failures.saturating_add(1),
+        failures_of_a_kind: failures,
+        throttled_until: throttled_until.max(facts.throttled_until.filter(|at| *at > lesson.now)),
+        retry_at: Some(after(lesson.now, wait)),
         failure: Some(error),
+        attempted_without_target: attempt.without_target,
         ..attempted(facts, attempt)
+    }
+}
+
+/// Rounded up: the status holds whole seconds, and a restart must not cut a silence short.
+fn not_before(time: DateTime<Utc>) -> DateTime<Utc> {
+    match whole_seconds(time) {
+        whole if whole == time => whole,
+        whole => after(whole, TimeDelta::seconds(1)),
+    }
+}
+
+fn is_of_the_same_kind(facts: &Facts, error: &Error, attempt: &Attempt) -> bool {
+    let is_permanent = |error: &Error| error.class() == Class::Permanent;
+    let before = facts.failure.as_ref();
+    before.is_none_or(|before| is_permanent(before) == is_permanent(error))
+        && facts.attempted == attempt.inputs
+}
+
+fn backoff(facts: &Facts, lesson: Lesson, failures: u32) -> Backoff {
+    let held = facts.held.as_ref().filter(|held| held.expires_at > lesson.now);
+    let life = held.map(|held| held.expires_at - held.issued_at).unwrap_or_default();
+    Backoff {
+        failures,
+        remaining: held.map(|held| held.expires_at - lesson.now),
+        min_interval: min_interval(lesson.min_interval, life),
+        random: lesson.random,
     }
 }
 
@@ -142,9 +196,13 @@ fn attempted(facts: Facts, attempt: Attempt) -> Facts {
     Facts {
         last_attempt_at: Some(attempt.at),
         attempted: attempt.inputs.or(facts.attempted),
-        attempted_without_target: attempt.without_target,
         seen: seen.or(facts.seen),
         handled_refresh_request: attempt.refresh_request.or(facts.handled_refresh_request),
+        setback: None,
         ..facts
     }
 }
+
+#[cfg(test)]
+#[path = "learn_tests.rs"]
+mod tests;

@@ -8,11 +8,20 @@ mod facts;
 mod learn;
 mod ownership;
 mod plan;
+#[cfg(test)]
+mod purity_tests;
 mod schedule;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod simulation_tests;
 mod snapshot;
+#[cfg(test)]
+mod testing;
+mod view;
 
 pub use admission::{Applicant, SecretKey, admit, own_credentials};
-pub use facts::{Facts, HeldToken, Seen};
+pub use facts::{Facts, HeldToken, Repairs, Seen, Setback};
 pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};
 pub use plan::{FetchOrder, Plan, Verdicts, decide};

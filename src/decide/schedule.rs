@@ -41,6 +41,20 @@ const LAST_PROBE: TimeDelta = TimeDelta::minutes(60);
 /// What was overdue when work resumes is spread over at most this.
 const SPREAD: TimeDelta = TimeDelta::minutes(1);
 
+/// What an explicit `limits.minInterval` may say.
+const MIN_INTERVALS: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::hours(24));
+/// Longest silence that is kept because a provider asks for it.
+const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(1);
+
+/// A provider that hands back the token we have until it expires is asked this long after that.
+pub(super) const AFTER_EXPIRY: TimeDelta = TimeDelta::seconds(1);
+/// Least time between two repairs of a target.
+pub(super) const REPAIR_INTERVAL: TimeDelta = TimeDelta::seconds(3);
+/// Repairs in a row before we give way to whoever keeps undoing them.
+const LENIENCE: u32 = 10;
+/// Repairs further apart than this have nothing to do with each other.
+pub(super) const REPAIR_MEMORY: TimeDelta = TimeDelta::minutes(15);
+
 /// What a new token's schedule depends on besides its life.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
@@ -57,7 +71,7 @@ impl Pace {
     pub fn refresh_at(&self, issued_at: DateTime<Utc>, expires_at: DateTime<Utc>) -> DateTime<Utc> {
         let life = (expires_at - issued_at).max(TimeDelta::zero());
         let lead = (self.delivery.delay() + RETRIES + SKEW).clamp(life / 5, life / 2);
-        expires_at - scale(lead, 0.95 + 0.1 * self.random)
+        after(expires_at, -scale(lead, 0.95 + 0.1 * self.random))
     }
 
     /// When to ask again a provider that handed back the token we have: half of what remains
@@ -69,15 +83,20 @@ impl Pace {
     ) -> DateTime<Utc> {
         let remaining = expires_at - now;
         if remaining < TimeDelta::seconds(30) {
-            return expires_at + TimeDelta::seconds(1);
+            return after(expires_at, AFTER_EXPIRY);
         }
-        now + (remaining / 2).max(self.min_interval.unwrap_or(DEFAULT_MIN_INTERVAL))
+        let floor = self.min_interval.map_or(DEFAULT_MIN_INTERVAL, sane);
+        after(now, (remaining / 2).max(floor))
     }
 }
 
 /// The least time between a success and the next request.
 pub(super) fn min_interval(explicit: Option<TimeDelta>, life: TimeDelta) -> TimeDelta {
-    explicit.unwrap_or_else(|| DEFAULT_MIN_INTERVAL.min(life / 2).max(SMALLEST_DEFAULT_INTERVAL))
+    explicit.map_or_else(|| DEFAULT_MIN_INTERVAL.min(life / 2).max(SMALLEST_DEFAULT_INTERVAL), sane)
+}
+
+fn sane(interval: TimeDelta) -> TimeDelta {
+    interval.clamp(MIN_INTERVALS.0, MIN_INTERVALS.1)
 }
 
 /// The least time between any request and an urgent one.
@@ -87,7 +106,7 @@ pub(super) fn urgent_interval(min_interval: TimeDelta) -> TimeDelta {
 
 /// After a failure: how long to wait.
 pub(super) struct Backoff {
-    /// Failures in a row, this one included.
+    /// Failures of a kind in a row, this one included.
     pub(super) failures: u32,
     /// What is left of a good token's life.
     pub(super) remaining: Option<TimeDelta>,
@@ -99,10 +118,9 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) fn after(&self, error: &Error) -> TimeDelta {
-        let told = error.retry_after().and_then(|wait| TimeDelta::from_std(wait).ok());
-        match (error.class(), told) {
+        match (error.class(), silence(error)) {
             (Class::Permanent, told) => {
-                let probe = self.doubled(FIRST_PROBE, LAST_PROBE);
+                let probe = doubled(FIRST_PROBE, self.failures).min(LAST_PROBE);
                 scale(probe, 0.95 + 0.1 * self.random).max(told.unwrap_or_default())
             }
             (_, Some(told)) => told.max(self.floor()),
@@ -112,8 +130,8 @@ impl Backoff {
 
     /// Between the floor and the doubled ceiling; while a good token is left, never more than a
     /// quarter of what remains of it.
-    fn full_jitter(&self) -> TimeDelta {
-        let ceiling = self.doubled(FIRST_BACKOFF, LAST_BACKOFF);
+    pub(super) fn full_jitter(&self) -> TimeDelta {
+        let ceiling = doubled(FIRST_BACKOFF, self.failures).min(LAST_BACKOFF);
         let ceiling = self.remaining.map_or(ceiling, |remaining| ceiling.min(remaining / 4));
         let floor = self.floor();
         floor + scale((ceiling - floor).max(TimeDelta::zero()), self.random)
@@ -122,11 +140,35 @@ impl Backoff {
     fn floor(&self) -> TimeDelta {
         self.min_interval.min(FIRST_BACKOFF)
     }
+}
 
-    fn doubled(&self, first: TimeDelta, last: TimeDelta) -> TimeDelta {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        first.checked_mul(1 << doublings).unwrap_or(last).min(last)
+/// `first` the first time, twice that the second time, and so on.
+fn doubled(first: TimeDelta, times: u32) -> TimeDelta {
+    first * (1 << times.saturating_sub(1).min(16))
+}
+
+/// The silence that a provider asked for.
+pub(super) fn silence(error: &Error) -> Option<TimeDelta> {
+    let told = error.retry_after()?;
+    Some(TimeDelta::from_std(told).unwrap_or(LONGEST_SILENCE).min(LONGEST_SILENCE))
+}
+
+/// How long whoever undoes our repairs is left alone after so many of them in a row. A deployment
+/// tool that fights for the target must not make us ask the provider every three seconds.
+pub(super) fn patience(repairs: u32) -> TimeDelta {
+    match repairs.saturating_sub(LENIENCE) {
+        0 => TimeDelta::zero(),
+        more => doubled(REPAIR_INTERVAL * 2, more).min(LAST_BACKOFF),
     }
+}
+
+/// A time later by so much, or as late as the calendar goes.
+pub(super) fn after(time: DateTime<Utc>, wait: TimeDelta) -> DateTime<Utc> {
+    let bound = match wait < TimeDelta::zero() {
+        true => DateTime::<Utc>::MIN_UTC,
+        false => DateTime::<Utc>::MAX_UTC,
+    };
+    time.checked_add_signed(wait).unwrap_or(bound)
 }
 
 /// When something is due that was overdue already when work resumed: later by a share of what is
@@ -137,15 +179,17 @@ pub(super) fn spread(
     share: f64,
 ) -> DateTime<Utc> {
     let window = ((expires_at - resumed_at) / 4).clamp(TimeDelta::zero(), SPREAD);
-    resumed_at + scale(window, share)
+    after(resumed_at, scale(window, share))
 }
 
 /// A number in `0.0..1.0` that is always the same for the same name.
 pub(super) fn share_of(name: &str) -> f64 {
-    // FNV-1a: spreads well enough, and needs no state.
+    // FNV-1a needs no state; names that differ at their end only need the bits mixed once more.
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = hash ^ (hash >> 33);
     #[expect(clippy::cast_precision_loss, reason = "32 bits fit a float")]
     let share = (hash >> 32) as f64 / f64::from(u32::MAX);
     share.min(0.999_999)
@@ -158,7 +202,7 @@ fn scale(delta: TimeDelta, factor: f64) -> TimeDelta {
         reason = "a century in milliseconds fits a float"
     )]
     let millis = (delta.num_milliseconds() as f64 * factor) as i64;
-    TimeDelta::milliseconds(millis)
+    TimeDelta::try_milliseconds(millis).unwrap_or(delta)
 }
 
 #[cfg(test)]
@@ -195,7 +239,7 @@ mod tests {
 
     #[rstest]
     #[case(0.0, 2880 + 36)]
-    #[case(0.999, 2880 - 35)]
+    #[case(0.999, 2880 - 36)]
     fn the_lead_is_jittered_by_five_percent(#[case] random: f64, #[case] expected: i64) {
         let pace = Pace { random, ..pace(Delivery::Volume) };
         assert_eq!((pace.refresh_at(at(0), at(3600)) - at(0)).num_seconds(), expected);
@@ -207,6 +251,8 @@ mod tests {
     #[case(None, 1, 5)]
     #[case(Some(1), 8, 1)]
     #[case(Some(120), 60, 120)]
+    #[case(Some(0), 60, 1)]
+    #[case(Some(i64::MAX / 1000), 60, 86_400)]
     fn the_floor(#[case] explicit: Option<i64>, #[case] life: i64, #[case] seconds: i64) {
         let floor = min_interval(explicit.map(TimeDelta::seconds), TimeDelta::seconds(life));
         assert_eq!(floor.num_seconds(), seconds);

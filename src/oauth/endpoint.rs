@@ -163,6 +163,11 @@ impl Endpoint {
         self.url.origin()
     }
 
+    /// Whether scheme, host or port depend on a variable.
+    pub fn origin_varies(&self) -> bool {
+        self.url.origin_varies()
+    }
+
     /// Whether the provider is cluster-scoped or a tenant's.
     pub fn provenance(&self) -> Provenance {
         self.provenance

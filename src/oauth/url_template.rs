@@ -16,6 +16,8 @@ pub(super) struct UrlTemplate {
     template: Template,
     /// Scheme, host and port.
     origin: Url,
+    /// Whether a variable reaches scheme, host or port.
+    origin_varies: bool,
 }
 
 /// Where in a URL the text so far ends.
@@ -35,14 +37,17 @@ impl UrlTemplate {
     ) -> Result<Self, Error> {
         let mut parts: Vec<Part> = Vec::new();
         let mut so_far = String::new();
+        let mut origin_varies = false;
         for part in &template.parts {
+            let in_origin = matches!(position(&so_far), Position::Start | Position::Authority);
             let text = match part {
                 Part::Literal(literal) => literal.clone(),
                 Part::Name(Name::Variable(name)) => {
+                    origin_varies |= in_origin;
                     place(name, variable(name), &position(&so_far))?
                 }
                 Part::Name(name) => {
-                    if matches!(position(&so_far), Position::Start | Position::Authority) {
+                    if in_origin {
                         return Err(invalid(format!(
                             "request.url: scheme, host and port come from literals and variables \
                              only, not from {{{{ {name} }}}}"
@@ -56,12 +61,17 @@ impl UrlTemplate {
             so_far.push_str(&text);
             parts.push(Part::Literal(text));
         }
-        Ok(Self { template: Template { parts }, origin: check(&so_far)? })
+        Ok(Self { template: Template { parts }, origin: check(&so_far)?, origin_varies })
     }
 
     /// Scheme, host and port.
     pub(super) fn origin(&self) -> &Url {
         &self.origin
+    }
+
+    /// Whether a variable reaches scheme, host or port.
+    pub(super) fn origin_varies(&self) -> bool {
+        self.origin_varies
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Name> {

@@ -23,7 +23,8 @@ pub fn notices(before: &[Condition], after: &[Condition]) -> Vec<Notice> {
         let was = find(before, type_);
         let changed = was.is_none_or(|was| was.status != now.status || was.reason != now.reason);
         if changed && is_news(type_, was, now) {
-            let trouble = (now.status == "True") == (type_ == STALLED);
+            // What a person did on purpose is no trouble.
+            let trouble = (now.status == "True") == (type_ == STALLED) && now.reason != "Suspended";
             let notice = Notice { trouble, reason: now.reason.clone(), note: now.message.clone() };
             // One cause is told once, whatever conditions it shows in.
             if !notices.iter().any(|told| told.reason == notice.reason) {
@@ -42,6 +43,7 @@ fn is_news(type_: &str, was: Option<&Condition>, now: &Condition) -> bool {
         (FRESH, "Refreshed") => {
             was.is_some_and(|was| was.status == "False" && was.reason != "Pending")
         }
+        (FRESH, "Suspended") => was.is_none_or(|was| was.reason != "Suspended"),
         (_, "TokenValid") => status_changed,
         _ => true,
     }
@@ -79,6 +81,13 @@ mod tests {
         ("True", "TokenRequestRejected"),
     ];
 
+    const SUSPENDED: [(&str, &str); 3] =
+        [("True", "TokenValid"), ("True", "Suspended"), ("False", "Progressing")];
+    const SUSPENDED_AND_OVERDUE: [(&str, &str); 3] =
+        [("True", "TokenValid"), ("False", "Suspended"), ("False", "Progressing")];
+    const EXPIRED: [(&str, &str); 3] =
+        [("False", "TokenExpired"), ("False", "Suspended"), ("False", "Progressing")];
+
     #[rstest]
     #[case::first(PENDING, GOOD, &["TokenValid"])]
     #[case::refreshed_again(GOOD, GOOD, &[])]
@@ -87,6 +96,11 @@ mod tests {
     #[case::recovered(LATE, GOOD, &["Refreshed"])]
     #[case::dead(LATE, DEAD, &["!TokenRequestRejected"])]
     #[case::mended(DEAD, GOOD, &["TokenValid", "Refreshed"])]
+    #[case::lost_for_a_moment(GOOD, PENDING, &[])]
+    #[case::suspended(GOOD, SUSPENDED, &["Suspended"])]
+    #[case::still_suspended(SUSPENDED, SUSPENDED_AND_OVERDUE, &[])]
+    #[case::expired_in_suspension(SUSPENDED_AND_OVERDUE, EXPIRED, &["!TokenExpired"])]
+    #[case::resumed(SUSPENDED, GOOD, &[])]
     fn changes_are_told_once(
         #[case] before: [(&str, &str); 3],
         #[case] after: [(&str, &str); 3],

@@ -13,10 +13,10 @@ use tracing::warn;
 
 use crate::act::describe;
 use crate::api::conditions::{self, Holds, READY, Stamp, Verdict};
-use crate::api::{MANAGER, ProviderDocument, ProviderKind, ProviderStatus};
+use crate::api::{MANAGER, ProviderKind, ProviderStatus};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::watch::{Caches, compile};
+use crate::watch::{Caches, Version};
 
 /// The number of tokens is written at most this often.
 const COUNT_INTERVAL: TimeDelta = TimeDelta::seconds(60);
@@ -39,7 +39,8 @@ struct Subject<'a> {
     name: String,
     uid: String,
     generation: Option<i64>,
-    document: &'a ProviderDocument,
+    /// What is wrong with its document.
+    error: Option<Error>,
     status: Option<&'a ProviderStatus>,
 }
 
@@ -79,21 +80,20 @@ impl ProviderRecorder {
         }
         let (namespaced, cluster) =
             (caches.providers().state(), caches.cluster_providers().state());
-        let subjects = namespaced
-            .iter()
-            .map(|p| {
-                subject(&**p, ProviderKind::OAuthProvider, (&p.spec.document, p.status.as_ref()))
-            })
-            .chain(cluster.iter().map(|p| {
-                subject(
-                    &**p,
-                    ProviderKind::ClusterOAuthProvider,
-                    (&p.spec.document, p.status.as_ref()),
-                )
-            }));
+        let endpoints = caches.endpoints();
+        let namespaced = namespaced.iter().map(|provider| {
+            let version = Version::of(&**provider, ProviderKind::OAuthProvider);
+            let error = endpoints.get(&version, &provider.spec.document).err();
+            subject(&**provider, version.kind, (error, provider.status.as_ref()))
+        });
+        let cluster = cluster.iter().map(|provider| {
+            let version = Version::of(&**provider, ProviderKind::ClusterOAuthProvider);
+            let error = endpoints.get(&version, &provider.spec.document).err();
+            subject(&**provider, version.kind, (error, provider.status.as_ref()))
+        });
         let mut pending = false;
         let mut present = Vec::new();
-        for subject in subjects {
+        for subject in namespaced.chain(cluster) {
             let namespace = subject.namespace.clone().unwrap_or_default();
             let key = (subject.kind, namespace, subject.name.clone());
             pending |= self.look(&subject, users.get(&key).copied().unwrap_or_default()).await;
@@ -168,7 +168,7 @@ impl ProviderRecorder {
 fn subject<'a, K: Resource>(
     provider: &K,
     kind: ProviderKind,
-    (document, status): (&'a ProviderDocument, Option<&'a ProviderStatus>),
+    (error, status): (Option<Error>, Option<&'a ProviderStatus>),
 ) -> Subject<'a> {
     Subject {
         kind,
@@ -176,7 +176,7 @@ fn subject<'a, K: Resource>(
         name: provider.name_any(),
         uid: provider.uid().unwrap_or_default(),
         generation: provider.meta().generation,
-        document,
+        error,
         status,
     }
 }
@@ -186,7 +186,7 @@ fn status(
     tokens: i32,
     (before, now): (&ProviderStatus, DateTime<Utc>),
 ) -> ProviderStatus {
-    let verdict = verdict(compile(subject.document, subject.kind).err());
+    let verdict = verdict(subject.error.clone());
     let mut status = before.clone();
     let stamp = Stamp { now, generation: subject.generation };
     conditions::set(&mut status.conditions, READY, verdict, stamp);

@@ -28,11 +28,11 @@ pub fn status(facts: &Facts, standing: Standing, before: &[Condition]) -> OAuthC
     {
         conditions::set(&mut now, type_, verdict, stamp);
     }
-    let inputs = facts.attempted.clone().zip(facts.seen.as_ref()).map(|(digest, seen)| {
+    let inputs = facts.attempted.clone().map(|digest| {
         // Only where the inputs were found to be those of the last attempt may the next process
         // take them for the same.
-        let same = seen.found.as_ref() == Ok(&digest);
-        InputsStatus { seen: if same { seen.at.clone() } else { String::new() }, digest }
+        let same = facts.seen.as_ref().filter(|seen| seen.found.as_ref() == Ok(&digest));
+        InputsStatus { seen: same.map(|seen| seen.at.clone()).unwrap_or_default(), digest }
     });
     OAuthClientTokenStatus {
         observed_generation: stamp.generation,
@@ -51,5 +51,50 @@ pub fn status(facts: &Facts, standing: Standing, before: &[Condition]) -> OAuthC
         throttled_until: facts.throttled_until.map(whole_seconds),
         last_handled_refresh_request: facts.handled_refresh_request.clone(),
         inputs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::api::conditions::{Holds, Verdict};
+    use crate::decide::Seen;
+
+    fn written(facts: &Facts, before: &[Condition], second: i64) -> OAuthClientTokenStatus {
+        let verdict = || Verdict::new(Holds::Yes, "Same", "the same");
+        let verdicts = Verdicts { ready: verdict(), fresh: verdict(), stalled: verdict() };
+        let now = DateTime::from_timestamp(second, 7).unwrap();
+        let stamp = Stamp { now, generation: Some(1) };
+        status(facts, Standing { verdicts, next_attempt_at: Some(now), stamp }, before)
+    }
+
+    #[test]
+    fn what_was_attempted_is_known_even_while_the_inputs_cannot_be_read() {
+        let mut facts = Facts { attempted: Some("key.digest".into()), ..Facts::default() };
+        let inputs = |facts: &Facts| {
+            let inputs = written(facts, &[], 1).inputs.unwrap();
+            (inputs.digest, inputs.seen)
+        };
+        assert_eq!(inputs(&facts), ("key.digest".into(), String::new()));
+        facts.seen = Some(Seen { at: "v1".into(), found: Ok("key.digest".into()) });
+        assert_eq!(inputs(&facts), ("key.digest".into(), "v1".into()));
+        // Others were found: the next process has to compare again.
+        facts.seen = Some(Seen { at: "v2".into(), found: Ok("key.other".into()) });
+        assert_eq!(inputs(&facts), ("key.digest".into(), String::new()));
+    }
+
+    #[test]
+    fn a_status_reads_back_as_it_was_written() {
+        let now = DateTime::from_timestamp(1, 7).unwrap();
+        let facts =
+            Facts { last_attempt_at: Some(now), throttled_until: Some(now), ..Facts::default() };
+        let status = written(&facts, &[], 1);
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(serde_json::from_value::<OAuthClientTokenStatus>(json).unwrap(), status);
+        // Later on nothing has changed: not even since when it is so.
+        assert_eq!(written(&facts, &status.conditions, 1), status);
+        assert_eq!(written(&facts, &status.conditions, 9).conditions, status.conditions);
     }
 }

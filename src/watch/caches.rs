@@ -3,31 +3,29 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::assemble::Resolved;
 use super::endpoints::{Endpoints, Version};
+use super::policy::ProviderPolicy;
 use super::prune::prune;
+use super::reactions::{Change, Listener, Outlet};
 use super::relist::merge;
+use super::streams::{Watched, config, events};
 use super::{SecretIndex, Trigger};
-use crate::api::annotations::REFRESH_REQUESTED_AT;
 use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
 use crate::decide::{Applicant, SecretKey, admit, own_credentials};
 use crate::error::{Error, Reason, nearest};
-
-/// Objects a page of a list.
-const PAGE: u32 = 500;
 
 /// Which namespaces a watch covers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +66,8 @@ pub struct WatchSettings {
     pub cluster_kinds: bool,
     /// Where the platform's credentials lie.
     pub cluster_resource_namespace: String,
+    /// What a namespace's own providers may be.
+    pub providers: ProviderPolicy,
 }
 
 /// The caches.
@@ -80,21 +80,6 @@ pub struct Caches {
     /// Secrets that tokens refer to.
     pub secrets: Arc<SecretIndex>,
     endpoints: Endpoints,
-}
-
-/// Is told of changes that the watches see.
-pub trait Listener: Send + Sync + 'static {
-    /// A token is gone.
-    fn token_gone(&self, token: &OAuthClientToken);
-    /// A provider appeared, changed or went.
-    fn provider_changed(&self);
-}
-
-/// Where changes go.
-#[derive(Clone)]
-struct Outlet {
-    triggers: UnboundedSender<Trigger>,
-    listener: Arc<dyn Listener>,
 }
 
 impl Caches {
@@ -111,13 +96,13 @@ impl Caches {
         let (cluster_providers, cluster_writer) = store();
         let (namespaces, namespace_writer) = store();
         let caches = Arc::new(Self {
+            endpoints: Endpoints::under(settings.providers.clone()),
             settings,
             tokens,
             providers,
             cluster_providers,
             namespaces,
             secrets: Arc::default(),
-            endpoints: Endpoints::default(),
         });
         let outlet = Outlet { triggers, listener };
         let scopes = &caches.settings.scopes;
@@ -194,7 +179,7 @@ impl Caches {
                     .ok_or_else(|| self.not_found(&namespace, &reference.name))?;
                 let endpoint = self
                     .endpoints
-                    .get(&version(&*provider, reference.kind), &provider.spec.document)?;
+                    .get(&Version::of(&*provider, reference.kind), &provider.spec.document)?;
                 Ok(Resolved { endpoint, credentials: own_credentials(&token.spec, &namespace)? })
             }
             ProviderKind::ClusterOAuthProvider if !self.settings.cluster_kinds => Err(Error::new(
@@ -217,7 +202,7 @@ impl Caches {
                     admit(&provider.spec, applicant, &self.settings.cluster_resource_namespace)?;
                 let endpoint = self
                     .endpoints
-                    .get(&version(&*provider, reference.kind), &provider.spec.document)?;
+                    .get(&Version::of(&*provider, reference.kind), &provider.spec.document)?;
                 Ok(Resolved { endpoint, credentials })
             }
         }
@@ -334,166 +319,6 @@ impl Caches {
                 }
             }
         });
-    }
-
-    fn on_token(&self, change: Change<'_, OAuthClientToken>, outlet: &Outlet) {
-        match change {
-            Change::Set { before, now } => {
-                if before.is_none_or(|before| concerns(&before, now)) {
-                    outlet.send(ObjectRef::from_obj(now));
-                }
-            }
-            Change::Gone(token) => {
-                self.secrets.refer(&ObjectRef::from_obj(token), Vec::new());
-                outlet.listener.token_gone(token);
-            }
-        }
-        outlet.listener.provider_changed();
-    }
-
-    fn on_provider(&self, change: Change<'_, OAuthProvider>, outlet: &Outlet) {
-        let provider = change.object();
-        if let Change::Gone(gone) = &change {
-            self.endpoints.forget(ProviderKind::OAuthProvider, &gone.uid().unwrap_or_default());
-        }
-        if change.is_of_spec() {
-            let namespace = provider.namespace();
-            self.send_where(outlet, |token| {
-                token.spec.provider_ref.kind == ProviderKind::OAuthProvider
-                    && token.namespace() == namespace
-                    && token.spec.provider_ref.name == provider.name_any()
-            });
-            outlet.listener.provider_changed();
-        }
-    }
-
-    fn on_cluster_provider(&self, change: Change<'_, ClusterOAuthProvider>, outlet: &Outlet) {
-        let provider = change.object();
-        if let Change::Gone(gone) = &change {
-            self.endpoints
-                .forget(ProviderKind::ClusterOAuthProvider, &gone.uid().unwrap_or_default());
-        }
-        if change.is_of_spec() {
-            self.send_where(outlet, |token| {
-                token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
-                    && token.spec.provider_ref.name == provider.name_any()
-            });
-            outlet.listener.provider_changed();
-        }
-    }
-
-    /// A namespace's labels say which cluster providers admit it.
-    fn on_namespace(&self, change: Change<'_, PartialObjectMeta<Namespace>>, outlet: &Outlet) {
-        let relabelled = match &change {
-            Change::Set { before: Some(before), now } => before.labels() != now.labels(),
-            _ => true,
-        };
-        if relabelled {
-            let name = change.object().name_any();
-            self.send_where(outlet, |token| {
-                token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
-                    && token.namespace().as_deref() == Some(&name)
-            });
-        }
-    }
-
-    fn send_where(&self, outlet: &Outlet, concerns: impl Fn(&OAuthClientToken) -> bool) {
-        for token in self.tokens.state().iter().filter(|token| concerns(token)) {
-            outlet.send(ObjectRef::from_obj(&**token));
-        }
-    }
-}
-
-impl Outlet {
-    fn send(&self, token: Trigger) {
-        // The controller is gone only when the process ends.
-        let _ = self.triggers.send(token);
-    }
-}
-
-/// What happened to one object.
-enum Change<'a, K> {
-    Set { before: Option<Arc<K>>, now: &'a K },
-    Gone(&'a K),
-}
-
-impl<'a, K: Resource> Change<'a, K> {
-    fn object(&self) -> &'a K {
-        match self {
-            Self::Set { now, .. } => now,
-            Self::Gone(gone) => gone,
-        }
-    }
-
-    /// Whether it is more than a change of status, labels or annotations.
-    fn is_of_spec(&self) -> bool {
-        match self {
-            Self::Set { before: Some(before), now } => {
-                before.meta().generation != now.meta().generation
-                    || before.meta().uid != now.meta().uid
-            }
-            _ => true,
-        }
-    }
-}
-
-/// Whether a change of a token is one to act on: our own writes of the status are not, nor are
-/// a person's labels.
-fn concerns(before: &OAuthClientToken, now: &OAuthClientToken) -> bool {
-    let request = |token: &OAuthClientToken| token.annotations().get(REFRESH_REQUESTED_AT).cloned();
-    before.metadata.generation != now.metadata.generation
-        || before.metadata.uid != now.metadata.uid
-        || before.metadata.deletion_timestamp != now.metadata.deletion_timestamp
-        || request(before) != request(now)
-}
-
-type Watched<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
-
-/// Watches one kind in one scope. An object that does not parse is reported by name and left out;
-/// the others go on.
-fn events<K>(api: Api<DeserializeGuard<K>>) -> Watched<K>
-where
-    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
-{
-    let events = watcher(api, config()).default_backoff();
-    events
-        .filter_map(|event| async move {
-            match event {
-                Ok(event) => readable(event).map(Ok),
-                Err(error) => Some(Err(error)),
-            }
-        })
-        .boxed()
-}
-
-fn readable<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
-    let read = |guard: DeserializeGuard<K>| match guard.0 {
-        Ok(object) => Some(object),
-        Err(unreadable) => {
-            let meta = &unreadable.metadata;
-            warn!(kind = %K::kind(&()), namespace = meta.namespace, name = meta.name, "an object cannot be read and is left out");
-            None
-        }
-    };
-    Some(match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::InitApply(guard) => Event::InitApply(read(guard)?),
-        Event::Apply(guard) => Event::Apply(read(guard)?),
-        Event::Delete(guard) => Event::Delete(read(guard)?),
-    })
-}
-
-fn config() -> watcher::Config {
-    watcher::Config::default().page_size(PAGE)
-}
-
-fn version<K: Resource>(provider: &K, kind: ProviderKind) -> Version {
-    let meta = provider.meta();
-    Version {
-        kind,
-        uid: meta.uid.clone().unwrap_or_default(),
-        generation: meta.generation.unwrap_or_default(),
     }
 }
 

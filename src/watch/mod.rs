@@ -4,14 +4,19 @@
 mod assemble;
 mod caches;
 mod endpoints;
+mod policy;
 mod prune;
+mod reactions;
 mod references;
 mod relist;
 mod secrets;
+mod streams;
 
 pub use assemble::{Resolved, materials, means};
-pub use caches::{Caches, Listener, Scope, WatchSettings};
-pub use endpoints::{Endpoints, compile};
+pub use caches::{Caches, Scope, WatchSettings};
+pub use endpoints::{Endpoints, Version, compile};
+pub use policy::{AllowedHost, NamespacedProviders, ProviderPolicy};
+pub use reactions::Listener;
 pub use secrets::{Known, SecretIndex};
 
 use kube::runtime::reflector::ObjectRef;

@@ -16,16 +16,23 @@
 )]
 
 mod changes;
+mod costs;
 mod credentials;
 mod documents;
 mod egress;
+mod faults;
 mod harness;
 mod injection;
+mod leaks;
+mod lifetimes;
 mod manifests;
 mod namespaced;
+mod never_expired;
 mod ownership;
 mod platform;
 mod platform_limits;
+mod restart;
+mod shutdown;
 mod status;
 mod systems;
 mod targets;

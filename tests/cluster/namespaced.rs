@@ -25,7 +25,7 @@ async fn the_rules_for_named_namespaces_are_enough_and_nothing_else_is_asked_for
     let (two, outside) = (World::new("ns-two").await, World::new("ns-outside").await);
     grant(&own.namespace, &one.namespace);
     grant(&own.namespace, &two.namespace);
-    let kubeconfig = service_account_kubeconfig(&own.namespace, "tokenward", &own.folder());
+    let kubeconfig = service_account_kubeconfig(&own.namespace, "tokenward", own.folder());
     let args = [
         &LOOPBACK[..],
         // Its own namespace is that of its kubeconfig.

@@ -16,6 +16,7 @@
 
 #[path = "../cluster/harness/mod.rs"]
 mod harness;
+mod readme;
 
 use std::path::Path;
 

@@ -3,10 +3,12 @@
 #![allow(dead_code, unused_imports, reason = "two binaries share it, and neither uses all of it")]
 
 mod cluster;
+mod lane;
 mod operator;
 mod world;
 
 pub use cluster::{kubeconfig, kubectl, service_account_kubeconfig, try_kubectl};
+pub use lane::Lane;
 pub use operator::Operator;
 pub use world::{
     LOOPBACK, OPERATOR_NAMESPACE, World, oauth2_client, oauth2_provider, oauth2_token, token,

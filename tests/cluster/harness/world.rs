@@ -1,7 +1,7 @@
 //! A namespace, a simulator and an operator for one test.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -83,11 +83,6 @@ impl World {
         Operator::start(&kubeconfig, self.folder().join("log"), &args)
     }
 
-    /// A folder of its own.
-    pub fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
-    }
-
     /// Applies manifests to this namespace. `SIM` stands for the simulator's address, `NS` for the
     /// namespace.
     pub fn apply(&self, manifests: &str) {
@@ -123,6 +118,11 @@ impl World {
             status.last_handled_refresh_request.as_deref() == Some(value)
         };
         self.until_status(name, handled).await
+    }
+
+    /// A folder of its own, with the operator's log and kubeconfig.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Runs kubectl in this namespace.

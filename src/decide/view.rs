@@ -1,0 +1,246 @@
+//! What a snapshot comes to at one moment: whether the token is good, whether the target is as it
+//! should be, and what is due when.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::conditions::verdicts;
+use super::facts::{Facts, HeldToken};
+use super::ownership::{Holder, ownership};
+use super::plan::Plan;
+use super::schedule::{self, after};
+use super::snapshot::{Means, Snapshot};
+use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time};
+use crate::error::Error;
+
+/// Clocks of two machines differ by less. What is remembered from a later time than this was
+/// written by a clock that was wrong, and nothing counted from it is to be believed.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(2);
+/// No backoff and no silence lasts longer, whatever is remembered.
+const LONGEST_WAIT: TimeDelta = TimeDelta::hours(2);
+
+/// A snapshot at one moment.
+pub(super) struct View<'a> {
+    snapshot: &'a Snapshot,
+    facts: &'a Facts,
+    holder: Holder,
+    now: DateTime<Utc>,
+}
+
+/// What is known of the inputs without reading them.
+pub(super) enum Inputs<'a> {
+    /// They have to be read.
+    Unread,
+    /// No request can be made from them.
+    Unusable(&'a Error),
+    /// They are known.
+    Read(Change),
+}
+
+/// Whether inputs are those of the last attempt.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Change {
+    /// Other than those of the last attempt.
+    Changed,
+    /// Those of the last attempt, or there was none.
+    Same,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, now: DateTime<Utc>) -> Self {
+        Self { snapshot, facts: &snapshot.facts, holder: ownership(snapshot), now }
+    }
+
+    /// Whose the target is.
+    pub(super) fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
+    pub(super) fn inputs(&self, means: &Means) -> Inputs<'a> {
+        let seen = self.facts.seen.as_ref().filter(|seen| seen.at == means.seen);
+        match (seen.map(|seen| &seen.found), &self.facts.attempted) {
+            (Some(Err(error)), _) => Inputs::Unusable(error),
+            (Some(Ok(found)), Some(attempted)) if found != attempted => {
+                Inputs::Read(Change::Changed)
+            }
+            (Some(Ok(_)), _) => Inputs::Read(Change::Same),
+            // The first request reads them anyway.
+            (None, None) if self.facts.held.is_none() => Inputs::Read(Change::Same),
+            (None, _) => Inputs::Unread,
+        }
+    }
+
+    /// The token that was last written, wherever to, until it expires.
+    fn held(&self) -> Option<&'a HeldToken> {
+        let held = self.facts.held.as_ref()?;
+        (held.expires_at > self.now && self.is_past(held.issued_at)).then_some(held)
+    }
+
+    /// The token that the target holds, while it is good.
+    pub(super) fn good(&self) -> Option<&'a HeldToken> {
+        let held = self.held()?;
+        let target = self.snapshot.target.as_ref()?;
+        let there = self.holder == Holder::Us
+            && held.secret_name == self.snapshot.secret_name()
+            && target.holds(held);
+        there.then_some(held)
+    }
+
+    /// The token that only has to be written again: the target's metadata is not as it should be,
+    /// or the target was renamed, and the old one still holds it (an attempt finds out).
+    fn mendable(&self) -> Option<&'a HeldToken> {
+        let held = self.held()?;
+        let mendable = match held.secret_name == self.snapshot.secret_name() {
+            true => self.good().is_some() && !self.metadata_is_right(held),
+            false => true,
+        };
+        mendable.then_some(held)
+    }
+
+    /// The token that is there or will be, without asking the provider.
+    fn fallback(&self) -> Option<&'a HeldToken> {
+        self.good().or_else(|| self.mendable())
+    }
+
+    fn metadata_is_right(&self, held: &HeldToken) -> bool {
+        let Some(target) = &self.snapshot.target else { return false };
+        let owner = self.snapshot.owner();
+        let is = |key: &str, value: String| target.annotations.get(key) == Some(&value);
+        let referenced = target.controller.as_ref().is_some_and(|c| c.uid == owner.uid);
+        target.labelled
+            && referenced
+            && is(ISSUED_AT, format_time(held.issued_at))
+            && is(EXPIRES_AT, format_time(held.expires_at))
+            && is(REFRESH_AT, format_time(held.refresh_at))
+            && is(OWNER, owner.to_string())
+            && target.annotations.contains_key(INPUTS)
+    }
+
+    /// When to write the token again, if that is needed.
+    fn mend_at(&self) -> Option<DateTime<Utc>> {
+        self.mendable()?;
+        let rested = self.facts.repairs.filter(|repairs| self.is_past(repairs.at)).map(|repairs| {
+            let rest = schedule::patience(repairs.times).max(schedule::REPAIR_INTERVAL);
+            after(repairs.at, rest)
+        });
+        Some([rested, self.set_back_until()].into_iter().flatten().fold(self.now, DateTime::max))
+    }
+
+    /// The token is written again, where that is due.
+    pub(super) fn mend(&self) -> Option<Plan> {
+        let held = self.mendable()?;
+        let due = self.mend_at().is_some_and(|at| at <= self.now);
+        due.then(|| Plan::WriteAgain { from: held.secret_name.clone(), held: held.clone() })
+    }
+
+    /// When the provider is to be asked next.
+    pub(super) fn due(&self, means: &Means, inputs: Change) -> DateTime<Utc> {
+        let facts = self.facts;
+        let life = facts.held.as_ref().map(|held| held.expires_at - held.issued_at);
+        let floor = schedule::min_interval(means.min_interval, life.unwrap_or_default());
+        let urgent = self.after_last_request(schedule::urgent_interval(floor));
+        let retry_at = facts.retry_at.filter(|at| self.is_near(*at));
+        let due = if inputs == Change::Changed || self.asked_for() {
+            urgent
+        } else if self.lost_target() {
+            self.patience().map_or(urgent, |at| at.max(urgent))
+        } else if let Some(retry_at) = retry_at {
+            self.spread(retry_at)
+        } else {
+            self.scheduled(floor).unwrap_or(urgent)
+        };
+        let throttled_until = facts.throttled_until.filter(|at| self.is_near(*at));
+        [throttled_until, self.set_back_until()].into_iter().flatten().fold(due, DateTime::max)
+    }
+
+    /// When the provider is to be asked next while nothing is amiss.
+    fn scheduled(&self, floor: TimeDelta) -> Option<DateTime<Utc>> {
+        let held = self.facts.held.as_ref()?;
+        let floor = self.after_last_request(floor);
+        if self.fallback().is_some() {
+            return Some(self.spread(held.refresh_at).max(floor));
+        }
+        // Where the provider hands back the same token until it expires, that is a second later.
+        let planned = held.refresh_at.min(after(held.expires_at, schedule::AFTER_EXPIRY));
+        (held.expires_at <= self.now).then(|| floor.max(planned))
+    }
+
+    /// So long after the last request; now, if there was none.
+    fn after_last_request(&self, wait: TimeDelta) -> DateTime<Utc> {
+        let held = self.facts.held.as_ref();
+        let last = self.facts.last_attempt_at.or_else(|| held.map(|held| held.issued_at));
+        last.filter(|at| self.is_past(*at)).map_or(self.now, |last| after(last, wait))
+    }
+
+    /// What was overdue when work resumed forms no herd.
+    fn spread(&self, due: DateTime<Utc>) -> DateTime<Utc> {
+        let resumed_at = self.snapshot.resumed_at;
+        match self.fallback() {
+            Some(held) if due < resumed_at => {
+                let uid = self.snapshot.token.metadata.uid.as_deref().unwrap_or_default();
+                schedule::spread(resumed_at, held.expires_at, schedule::share_of(uid))
+            }
+            _ => due,
+        }
+    }
+
+    /// Whether a person asked for a refresh that was not acted on yet.
+    fn asked_for(&self) -> bool {
+        let request = self.snapshot.refresh_request();
+        request.is_some() && request != self.facts.handled_refresh_request.as_deref()
+    }
+
+    /// Whether the target was lost since the last attempt, before its token expired.
+    fn lost_target(&self) -> bool {
+        let expired = self.facts.held.as_ref().is_some_and(|held| held.expires_at <= self.now);
+        !expired && self.fallback().is_none() && !self.facts.attempted_without_target
+    }
+
+    /// When a lost target may be mended, where it is lost again and again.
+    fn patience(&self) -> Option<DateTime<Utc>> {
+        let repairs = self.facts.repairs.filter(|repairs| self.is_past(repairs.at))?;
+        Some(after(repairs.at, schedule::patience(repairs.times)))
+    }
+
+    fn set_back_until(&self) -> Option<DateTime<Utc>> {
+        self.facts.setback.as_ref().map(|setback| setback.until).filter(|at| self.is_near(*at))
+    }
+
+    /// Whether nothing may be tried yet, because it went wrong a moment ago.
+    pub(super) fn is_set_back(&self) -> bool {
+        self.set_back_until().is_some_and(|until| until > self.now)
+    }
+
+    fn is_past(&self, at: DateTime<Utc>) -> bool {
+        at <= after(self.now, CLOCKS_DIFFER)
+    }
+
+    fn is_near(&self, at: DateTime<Utc>) -> bool {
+        at <= after(self.now, LONGEST_WAIT)
+    }
+
+    pub(super) fn refuse(&self, error: &Error) -> Plan {
+        self.wait(None, Some(error))
+    }
+
+    /// Waits until something is due or the token expires, whichever is first.
+    pub(super) fn wait(
+        &self,
+        next_attempt_at: Option<DateTime<Utc>>,
+        refusal: Option<&Error>,
+    ) -> Plan {
+        let good = self.good();
+        let overdue = good.filter(|_| self.snapshot.token.spec.suspend);
+        let wake_ups = [
+            next_attempt_at,
+            good.map(|held| held.expires_at),
+            overdue.map(|held| held.refresh_at),
+            self.mend_at(),
+            self.set_back_until(),
+        ];
+        Plan::Wait {
+            until: wake_ups.into_iter().flatten().filter(|at| *at > self.now).min(),
+            next_attempt_at,
+            verdicts: verdicts(self.snapshot, good, refusal, self.now),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a change means: which tokens to look at again.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{Caches, Trigger};
+use crate::api::annotations::REFRESH_REQUESTED_AT;
+use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
+
+/// Is told of changes that the watches see.
+pub trait Listener: Send + Sync + 'static {
+    /// A token is gone.
+    fn token_gone(&self, token: &OAuthClientToken);
+    /// A provider appeared, changed or went.
+    fn provider_changed(&self);
+}
+
+/// Where changes go.
+#[derive(Clone)]
+pub(super) struct Outlet {
+    pub(super) triggers: UnboundedSender<Trigger>,
+    pub(super) listener: Arc<dyn Listener>,
+}
+
+impl Caches {
+    pub(super) fn on_token(&self, change: Change<'_, OAuthClientToken>, outlet: &Outlet) {
+        if change.is_of_spec() {
+            // It may use another provider now, which is counted.
+            outlet.listener.provider_changed();
+        }
+        match change {
+            Change::Set { before, now } => {
+                if before.is_none_or(|before| concerns(&before, now)) {
+                    outlet.send(ObjectRef::from_obj(now));
+                }
+            }
+            Change::Gone(token) => {
+                self.secrets.refer(&ObjectRef::from_obj(token), Vec::new());
+                outlet.listener.token_gone(token);
+            }
+        }
+    }
+
+    pub(super) fn on_provider(&self, change: Change<'_, OAuthProvider>, outlet: &Outlet) {
+        let provider = change.object();
+        if let Change::Gone(gone) = &change {
+            self.endpoints().forget(ProviderKind::OAuthProvider, &gone.uid().unwrap_or_default());
+        }
+        if change.is_of_spec() {
+            let namespace = provider.namespace();
+            self.send_where(outlet, |token| {
+                token.spec.provider_ref.kind == ProviderKind::OAuthProvider
+                    && token.namespace() == namespace
+                    && token.spec.provider_ref.name == provider.name_any()
+            });
+            outlet.listener.provider_changed();
+        }
+    }
+
+    pub(super) fn on_cluster_provider(
+        &self,
+        change: Change<'_, ClusterOAuthProvider>,
+        outlet: &Outlet,
+    ) {
+        let provider = change.object();
+        if let Change::Gone(gone) = &change {
+            self.endpoints()
+                .forget(ProviderKind::ClusterOAuthProvider, &gone.uid().unwrap_or_default());
+        }
+        if change.is_of_spec() {
+            self.send_where(outlet, |token| {
+                token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
+                    && token.spec.provider_ref.name == provider.name_any()
+            });
+            outlet.listener.provider_changed();
+        }
+    }
+
+    /// A namespace's labels say which cluster providers admit it.
+    pub(super) fn on_namespace(
+        &self,
+        change: Change<'_, PartialObjectMeta<Namespace>>,
+        outlet: &Outlet,
+    ) {
+        let relabelled = match &change {
+            Change::Set { before: Some(before), now } => before.labels() != now.labels(),
+            _ => true,
+        };
+        if relabelled {
+            let name = change.object().name_any();
+            self.send_where(outlet, |token| {
+                token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
+                    && token.namespace().as_deref() == Some(&name)
+            });
+        }
+    }
+
+    fn send_where(&self, outlet: &Outlet, concerns: impl Fn(&OAuthClientToken) -> bool) {
+        for token in self.tokens().state().iter().filter(|token| concerns(token)) {
+            outlet.send(ObjectRef::from_obj(&**token));
+        }
+    }
+}
+
+impl Outlet {
+    pub(super) fn send(&self, token: Trigger) {
+        // The controller is gone only when the process ends.
+        let _ = self.triggers.send(token);
+    }
+}
+
+/// What happened to one object.
+pub(super) enum Change<'a, K> {
+    Set { before: Option<Arc<K>>, now: &'a K },
+    Gone(&'a K),
+}
+
+impl<'a, K: Resource> Change<'a, K> {
+    fn object(&self) -> &'a K {
+        match self {
+            Self::Set { now, .. } => now,
+            Self::Gone(gone) => gone,
+        }
+    }
+
+    /// Whether it is more than a change of status, labels or annotations.
+    fn is_of_spec(&self) -> bool {
+        match self {
+            Self::Set { before: Some(before), now } => {
+                before.meta().generation != now.meta().generation
+                    || before.meta().uid != now.meta().uid
+            }
+            _ => true,
+        }
+    }
+}
+
+/// Whether a change of a token is one to act on: our own writes of the status are not, nor are
+/// a person's labels.
+fn concerns(before: &OAuthClientToken, now: &OAuthClientToken) -> bool {
+    let request = |token: &OAuthClientToken| token.annotations().get(REFRESH_REQUESTED_AT).cloned();
+    before.metadata.generation != now.metadata.generation
+        || before.metadata.uid != now.metadata.uid
+        || before.metadata.deletion_timestamp != now.metadata.deletion_timestamp
+        || request(before) != request(now)
+}

@@ -1,0 +1,54 @@
+//! Watching one kind in one scope.
+
+use futures::stream::{BoxStream, StreamExt};
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+/// Objects a page of a list.
+const PAGE: u32 = 500;
+
+/// The events of one watch.
+pub(super) type Watched<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
+
+/// Watches one kind in one scope. An object that does not parse is reported by name and left out;
+/// the others go on.
+pub(super) fn events<K>(api: Api<DeserializeGuard<K>>) -> Watched<K>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
+{
+    let events = watcher(api, config()).default_backoff();
+    events
+        .filter_map(|event| async move {
+            match event {
+                Ok(event) => readable(event).map(Ok),
+                Err(error) => Some(Err(error)),
+            }
+        })
+        .boxed()
+}
+
+fn readable<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
+    let read = |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(object) => Some(object),
+        Err(unreadable) => {
+            let meta = &unreadable.metadata;
+            warn!(kind = %K::kind(&()), namespace = meta.namespace, name = meta.name, "an object cannot be read and is left out");
+            None
+        }
+    };
+    Some(match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(guard) => Event::InitApply(read(guard)?),
+        Event::Apply(guard) => Event::Apply(read(guard)?),
+        Event::Delete(guard) => Event::Delete(read(guard)?),
+    })
+}
+
+pub(super) fn config() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
