@@ -34,7 +34,7 @@ struct Case {
 }
 
 /// The generic document, its request overlaid.
-fn generic(name: &'static str, request: Value, expected: Expected) -> Case {
+fn generic(name: &'static str, request: &Value, expected: Expected) -> Case {
     let document = json!({
         "preset": "oauth2",
         "variables": {"tokenUrl": "http://SIM/oauth2/token"},
@@ -59,17 +59,17 @@ fn cms(name: &'static str, url: &str, expected: Expected) -> Case {
         "client_id": optimizely::CLIENT_ID, "client_secret": optimizely::CLIENT_SECRET,
         "path": PATH, "dots": ".."
     });
-    Case { document, credentials, ..generic(name, json!({}), expected) }
+    Case { document, credentials, ..generic(name, &json!({}), expected) }
 }
 
 /// A variable in the path.
-fn channel(name: &'static str, variables: Value, expected: Expected) -> Case {
+fn channel(name: &'static str, variables: &Value, expected: Expected) -> Case {
     let url = "http://{{ host }}/content/management/api/v1.1/channels/{{ channelId }}/oauthToken";
     let document = json!({
         "preset": "oracle-content-channel", "variables": variables, "request": {"url": url}
     });
     let credentials = json!({"channel_secret": oracle::CHANNEL_SECRET});
-    Case { document, credentials, ..generic(name, json!({}), expected) }
+    Case { document, credentials, ..generic(name, &json!({}), expected) }
 }
 
 fn with(mut case: Case, change: fn(&mut Case)) -> Case {
@@ -83,39 +83,39 @@ fn body(request: &Recorded) -> Value {
 
 fn of_variables() -> Vec<Case> {
     let url = |name, url: &str, says| {
-        let mut case = generic(name, json!({}), Refused("InvalidProvider", says));
+        let mut case = generic(name, &json!({}), Refused("InvalidProvider", says));
         case.document["variables"]["tokenUrl"] = url.into();
         case
     };
     let header = |name, value: &str, expected| {
-        let mut case = generic(name, json!({"headers": {"X-A": "{{ v }}"}}), expected);
+        let mut case = generic(name, &json!({"headers": {"X-A": "{{ v }}"}}), expected);
         case.document["variables"]["v"] = value.into();
         case
     };
     vec![
         channel(
             "variable-path",
-            json!({"host": "SIM", "channelId": PATH}),
+            &json!({"host": "SIM", "channelId": PATH}),
             Received(|request| request.path.contains(&format!("/channels/{ENCODED_PATH}/"))),
         ),
         channel(
             "variable-dots",
-            json!({"host": "SIM", "channelId": ".."}),
+            &json!({"host": "SIM", "channelId": ".."}),
             Refused("InvalidProvider", "channelId"),
         ),
         channel(
             "variable-host-path",
-            json!({"host": "SIM/evil?", "channelId": "x"}),
+            &json!({"host": "SIM/evil?", "channelId": "x"}),
             Refused("InvalidProvider", "host"),
         ),
         channel(
             "variable-host-user",
-            json!({"host": "a@SIM", "channelId": "x"}),
+            &json!({"host": "a@SIM", "channelId": "x"}),
             Refused("InvalidProvider", "host"),
         ),
         channel(
             "variable-host-line",
-            json!({"host": "SIM\r\nX-Evil: 1", "channelId": "x"}),
+            &json!({"host": "SIM\r\nX-Evil: 1", "channelId": "x"}),
             Refused("InvalidProvider", "host"),
         ),
         url("variable-url-user", "http://a:b@SIM/oauth2/token", "user name"),
@@ -156,25 +156,22 @@ fn of_parameters() -> Vec<Case> {
     );
     let scopes = generic(
         "scopes",
-        json!({}),
+        &json!({}),
         Received(|request| request.body.contains(&format!("scope={ENCODED_FORM}"))),
     );
     vec![
-        set(
-            generic("parameter-header", header.clone(), Refused("InvalidSpec", "parameters.v")),
-            HEADER,
-        ),
+        set(generic("parameter-header", &header, Refused("InvalidSpec", "parameters.v")), HEADER),
         set(
             generic(
                 "parameter-template",
-                header,
+                &header,
                 Received(|request| request.header("x-a") == Some(TEMPLATE)),
             ),
             TEMPLATE,
         ),
-        set(generic("parameter-form", audience, Received(is_plain)), FORM),
+        set(generic("parameter-form", &audience, Received(is_plain)), FORM),
         set(
-            generic("parameter-origin", origin, Refused("InvalidProvider", "only")),
+            generic("parameter-origin", &origin, Refused("InvalidProvider", "only")),
             "evil.example",
         ),
         set(cms("parameter-path", path, Received(is_encoded)), PATH),
@@ -189,12 +186,12 @@ fn of_credentials() -> Vec<Case> {
     let header = json!({"headers": {"X-A": "{{ credentials.header }}"}});
     let posted = generic(
         "credential-form",
-        json!({}),
+        &json!({}),
         Received(|request| request.body.contains(&format!("client_secret={ENCODED_FORM}"))),
     );
     let basic =
-        generic("credential-basic", json!({}), Received(|request| request.refusal.is_none()));
-    let colon = generic("credential-colon", json!({}), Refused("InvalidCredentials", "client_id"));
+        generic("credential-basic", &json!({}), Received(|request| request.refusal.is_none()));
+    let colon = generic("credential-colon", &json!({}), Refused("InvalidCredentials", "client_id"));
     let preview = "http://SIM/_cms/preview2/oauth/token";
     let quotes = cms(
         "credential-json",
@@ -207,7 +204,7 @@ fn of_credentials() -> Vec<Case> {
     let (path, dots) = ("credentials.path", "credentials.dots");
     let url = |name: &str| format!("http://SIM/_cms/{{{{ {name} }}}}/oauth/token");
     vec![
-        generic("credential-header", header, Refused("InvalidCredentials", "credentials.header")),
+        generic("credential-header", &header, Refused("InvalidCredentials", "credentials.header")),
         with(posted, |case| {
             case.document["clientAuthentication"] = json!(["client_secret_post"]);
             case.credentials["client_secret"] = FORM.into();

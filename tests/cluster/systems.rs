@@ -23,16 +23,27 @@ struct Wanted {
     token_type: Option<&'static str>,
 }
 
+fn pair(id: &str, secret: &str) -> Value {
+    json!({"client_id": id, "client_secret": secret})
+}
+
 fn systems(world: &World) -> Vec<Wanted> {
-    let (scheme, addr) = (world.sim.scheme(), world.sim.addr());
-    // The presets' own URLs begin with https.
-    let url = |path: &str| match scheme {
+    let mut systems = vec![oracle(world)];
+    systems.extend(named_by_url(world));
+    systems.extend(optimizely(world));
+    systems
+}
+
+/// The presets' own URLs begin with https.
+fn path(world: &World, path: &str) -> String {
+    match world.sim.scheme() {
         "https" => String::new(),
         _ => format!(", request: {{url: 'http://{{{{ host }}}}{path}'}}"),
-    };
-    let cms = url("/_cms/{{ version }}/oauth/token");
-    let pair = |id: &str, secret: &str| json!({"client_id": id, "client_secret": secret});
-    vec![
+    }
+}
+
+fn named_by_url(world: &World) -> [Wanted; 2] {
+    [
         Wanted {
             name: "sitecore",
             system: System::Sitecore,
@@ -58,40 +69,43 @@ fn systems(world: &World) -> Vec<Wanted> {
             life: 3600,
             token_type: Some("bearer"),
         },
-        Wanted {
-            name: "optimizely",
-            system: System::Optimizely,
-            provider: format!("preset: optimizely-cms-saas, variables: {{host: '{addr}'}}{cms}"),
-            credentials: pair(optimizely::CLIENT_ID, optimizely::CLIENT_SECRET),
-            token: "parameters: {act_as: editor@example.com}",
-            life: 300,
-            token_type: Some("Bearer"),
-        },
-        Wanted {
-            name: "optimizely-basic",
-            system: System::Optimizely,
-            provider: format!(
-                "preset: optimizely-cms-saas-basic, variables: {{host: '{addr}', version: preview3}}{cms}"
-            ),
-            credentials: pair(optimizely::CLIENT_ID, optimizely::CLIENT_SECRET),
-            token: "",
-            life: 300,
-            token_type: Some("Bearer"),
-        },
-        Wanted {
-            name: "oracle",
-            system: System::Oracle,
-            provider: format!(
-                "preset: oracle-content-channel, variables: {{host: '{addr}', channelId: {}}}{}",
-                oracle::CHANNEL_ID,
-                url("/content/management/api/v1.1/channels/{{ channelId }}/oauthToken")
-            ),
-            credentials: json!({"channel_secret": oracle::CHANNEL_SECRET}),
-            token: "",
-            life: 604_800,
-            token_type: None,
-        },
     ]
+}
+
+fn optimizely(world: &World) -> [Wanted; 2] {
+    let host = world.sim.addr();
+    let path = path(world, "/_cms/{{ version }}/oauth/token");
+    let wanted = |name, preset: &str, version: &str, token| Wanted {
+        name,
+        system: System::Optimizely,
+        provider: format!("preset: {preset}, variables: {{host: '{host}'{version}}}{path}"),
+        credentials: pair(optimizely::CLIENT_ID, optimizely::CLIENT_SECRET),
+        token,
+        life: 300,
+        token_type: Some("Bearer"),
+    };
+    let act_as = "parameters: {act_as: editor@example.com}";
+    [
+        wanted("optimizely", "optimizely-cms-saas", "", act_as),
+        wanted("optimizely-basic", "optimizely-cms-saas-basic", ", version: preview3", ""),
+    ]
+}
+
+fn oracle(world: &World) -> Wanted {
+    let url = path(world, "/content/management/api/v1.1/channels/{{ channelId }}/oauthToken");
+    Wanted {
+        name: "oracle",
+        system: System::Oracle,
+        provider: format!(
+            "preset: oracle-content-channel, variables: {{host: '{}', channelId: {}}}{url}",
+            world.sim.addr(),
+            oracle::CHANNEL_ID
+        ),
+        credentials: json!({"channel_secret": oracle::CHANNEL_SECRET}),
+        token: "",
+        life: 604_800,
+        token_type: None,
+    }
 }
 
 fn apply(world: &World, wanted: &Wanted) {

@@ -3,6 +3,17 @@
 //! A binary of its own, because such an operator would work on the tokens of every other test:
 //! cargo runs one binary after another.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test says what it expects by failing, and waits by the real clock"
+)]
+
 #[path = "../cluster/harness/mod.rs"]
 mod harness;
 mod readme;

@@ -56,7 +56,7 @@ pub async fn admin() -> Client {
     let config = Kubeconfig::read_from(kubeconfig()).unwrap();
     let mut config =
         Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
-    config.read_timeout = Some(Duration::from_secs(300));
+    config.read_timeout = Some(Duration::from_mins(5));
     Client::try_from(config).unwrap()
 }
 

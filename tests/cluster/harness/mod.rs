@@ -18,4 +18,4 @@ use std::time::Duration;
 
 /// How long a test waits for something that must happen. Generous: it bounds a hang, it is no
 /// measurement.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);

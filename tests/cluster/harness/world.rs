@@ -22,6 +22,8 @@ use super::{Operator, PATIENCE};
 /// Where operators under test keep their digest key, and the platform its credentials.
 pub const OPERATOR_NAMESPACE: &str = "tokenward-system";
 
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
 /// What lets an operator reach a simulator that speaks http on loopback.
 pub const LOOPBACK: [&str; 3] = ["--allow-http", "--egress-allow-cidr", "127.0.0.0/8"];
 
@@ -47,7 +49,6 @@ impl World {
     /// The same with another simulator.
     pub async fn with(name: &str, simulator: Options) -> Self {
         install().await;
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::SeqCst);
         let namespace = format!("test-{name}-{}-{count}", std::process::id());
         kubectl(&["create", "namespace", &namespace], "");
@@ -161,10 +162,10 @@ impl World {
             }
             panic!("the watch of {name} ended");
         });
-        match found.await {
-            Ok(state) => state,
-            Err(_) => panic!("{name} never became what was waited for; last seen: {last:#?}"),
-        }
+        let Ok(state) = found.await else {
+            panic!("{name} never became what was waited for; last seen: {last:#?}");
+        };
+        state
     }
 
     /// Waits until a token's status satisfies `is`.
