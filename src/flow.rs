@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tracing::warn;
 
 use crate::act::{Case, Edge, Engine};
 use crate::api::conditions::Stamp;
@@ -23,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// A timer is never set below this: a wait of zero would spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 /// Nor beyond this.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// One edge of the flow.
 pub trait Station: Send + Sync {
@@ -83,6 +84,8 @@ pub async fn settle<S: Station>(
             },
         }
     }
+    let owner = token.owner();
+    warn!(namespace = owner.namespace, name = owner.name, "it does not settle and pauses");
     Ok(Some(PAUSE))
 }
 

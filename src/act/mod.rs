@@ -16,6 +16,7 @@ pub use cluster::ClusterEdge;
 pub(crate) use cluster::describe;
 pub use engine::{Engine, Tools};
 
+use crate::api::PRIVILEGED_SECRET_TYPES;
 use crate::api::annotations::Owner;
 use crate::decide::{SecretKey, Snapshot, TargetMeta};
 use crate::error::{Error, Reason};
@@ -84,14 +85,10 @@ pub trait Edge: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Secret types that give power beyond their data.
-const PRIVILEGED_TYPES: &[&str] =
-    &["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
-
 /// Refuses Secrets whose type gives power beyond their data.
 pub(crate) fn refuse_privileged_type(key: &SecretKey, type_: Option<&str>) -> Result<(), Error> {
     match type_ {
-        Some(type_) if PRIVILEGED_TYPES.contains(&type_) => Err(Error::new(
+        Some(type_) if PRIVILEGED_SECRET_TYPES.contains(&type_) => Err(Error::new(
             Reason::SecretTypeNotAllowed,
             format!("Secret {key} is of type {type_}, which tokenward neither reads nor writes"),
         )),

@@ -1,7 +1,7 @@
 //! Condition types, and how a list of conditions is kept.
 
 use chrono::{DateTime, Utc};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// The target Secret holds an unexpired token of this resource.
 pub const READY: &str = "Ready";
@@ -73,7 +73,7 @@ pub fn set(conditions: &mut Vec<Condition>, type_: &str, verdict: Verdict, stamp
         reason: verdict.reason.to_owned(),
         message: verdict.message,
         observed_generation: stamp.generation,
-        last_transition_time: Time::from(since),
+        last_transition_time: since,
     };
     match conditions.iter_mut().find(|condition| condition.type_ == type_) {
         Some(slot) => *slot = condition,

@@ -31,6 +31,10 @@ pub const MANAGER: &str = "tokenward";
 /// Label that every target Secret carries.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
+/// Types of Secrets that give power beyond their data: they are neither read nor written.
+pub const PRIVILEGED_SECRET_TYPES: &[&str] =
+    &["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
+
 /// The default keys of a target Secret.
 pub mod keys {
     /// The token.
@@ -45,13 +49,21 @@ pub mod keys {
 pub(crate) mod schema {
     use schemars::{Schema, SchemaGenerator, json_schema};
 
+    /// Pattern of a DNS-1123 subdomain.
+    pub(crate) const OBJECT_NAME: &str =
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+    /// Pattern of a duration as Go prints it.
+    pub(crate) const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$";
+    /// Pattern of a JSON Pointer (RFC 6901) to something inside of a document.
+    pub(crate) const POINTER: &str = r"^(/([^~/]|~[01])*)+$";
+
     /// A DNS-1123 subdomain: the name of an object.
     pub(crate) fn object_name(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
             "minLength": 1,
             "maxLength": 253,
-            "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+            "pattern": OBJECT_NAME
         })
     }
 
@@ -60,7 +72,7 @@ pub(crate) mod schema {
         json_schema!({
             "type": "string",
             "maxLength": 32,
-            "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+            "pattern": DURATION
         })
     }
 
@@ -70,7 +82,7 @@ pub(crate) mod schema {
             "type": "array",
             "minItems": 1,
             "maxItems": 16,
-            "items": {"type": "string", "maxLength": 256, "pattern": r"^(/([^~/]|~[01])*)+$"},
+            "items": {"type": "string", "maxLength": 256, "pattern": POINTER},
             "x-kubernetes-list-type": "atomic"
         })
     }

@@ -1,5 +1,6 @@
 //! What people type: one file a subcommand.
 
+mod check;
 mod controller;
 mod crds;
 mod local;
@@ -28,6 +29,8 @@ enum Command {
     Controller(crate::settings::ControllerArgs),
     /// Run without a cluster: manifests in, files out
     Local(crate::settings::LocalArgs),
+    /// Validate manifests as the API server would, without one
+    Check(check::CheckArgs),
     /// Print the CustomResourceDefinitions
     Crds,
     /// The catalogue of providers
@@ -39,6 +42,8 @@ enum Command {
 pub(crate) enum Failure {
     Failed(String),
     Usage(String),
+    /// Invalid input, of which everything has been said.
+    Told,
 }
 
 /// Runs the command that was typed.
@@ -47,6 +52,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Controller(args) => controller::run(&cli.common, args),
         Command::Local(args) => local::run(&cli.common, &args),
+        Command::Check(args) => check::execute(&args),
         Command::Crds => crds::run(),
         Command::Providers(args) => providers::run(args),
     };
@@ -54,13 +60,19 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(message)) => fail(&message, 1),
         Err(Failure::Usage(message)) => fail(&message, 2),
+        Err(Failure::Told) => ExitCode::from(2),
     }
 }
 
 fn fail(message: &str, code: u8) -> ExitCode {
-    // Nobody is left to tell where standard error is closed.
-    let _ = writeln!(std::io::stderr(), "tokenward: {message}");
+    tell(&format!("tokenward: {message}"));
     ExitCode::from(code)
+}
+
+/// Writes a line to standard error.
+fn tell(line: &str) {
+    // Nobody is left to tell where standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.

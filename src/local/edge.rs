@@ -6,11 +6,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use kube::Resource;
+
 use super::atomic::{ignore_missing, read_target, remove_target, write_file, write_target};
 use super::{Source, is_segment};
 use crate::act::{Edge, TargetWrite};
+use crate::api::OAuthClientToken;
 use crate::api::annotations::{OWNER, Owner};
-use crate::decide::{Holder, SecretKey, TargetMeta, holder, not_owned};
+use crate::decide::{ControllerRef, Holder, SecretKey, TargetMeta, holder, not_owned};
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
@@ -38,7 +41,7 @@ impl LocalEdge {
     /// What can be said of a target without telling its values; `None` where nothing is there.
     pub(super) fn look(&self, key: &SecretKey) -> Result<Option<TargetMeta>, Error> {
         let folder = self.folder(key)?;
-        let annotations = match fs::read(self.annotations_file(key)) {
+        let annotations: BTreeMap<String, String> = match fs::read(self.annotations_file(key)) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(read_failed(key, &error)),
@@ -50,6 +53,15 @@ impl LocalEdge {
         let present = data.unwrap_or_default().into_keys();
         Ok(Some(TargetMeta {
             labelled: true,
+            // A folder has no ownerReference: the annotation speaks for both.
+            controller: annotations.get(OWNER).and_then(|owner| Owner::parse(owner)).map(|owner| {
+                ControllerRef {
+                    api_version: OAuthClientToken::api_version(&()).into_owned(),
+                    kind: owner.kind,
+                    name: owner.name,
+                    uid: owner.uid,
+                }
+            }),
             annotations,
             owned_keys: present.collect::<BTreeSet<_>>(),
             ..TargetMeta::default()

@@ -101,24 +101,29 @@ impl Runner {
     /// Fetches what is due and tells how each token stands.
     pub async fn once(self: Arc<Self>) -> Vec<Verdict> {
         let mut tasks = JoinSet::new();
-        for token in &self.engine.edge.source().tokens {
+        for token in self.engine.edge.source().tokens() {
             let (runner, token) = (Arc::clone(&self), Arc::clone(token));
             // A person is waiting: no backoff of an earlier run holds this one up.
             runner.take_up(&token, |facts| Facts { retry_at: None, ..facts });
             tasks.spawn(async move {
-                let mut wait = runner.pass(&token).await;
-                while let Some(pause) =
-                    wait.filter(|pause| *pause <= WORTH_WAITING && !runner.is_ready(&token))
-                {
-                    tokio::time::sleep(pause).await;
-                    wait = runner.pass(&token).await;
-                }
+                runner.fetch_what_is_due(&token).await;
                 runner.verdict(&token)
             });
         }
         let mut verdicts = tasks.join_all().await;
         verdicts.sort_by(|a, b| a.token.cmp(&b.token));
         verdicts
+    }
+
+    async fn fetch_what_is_due(&self, token: &Arc<OAuthClientToken>) {
+        let asked = || self.ledger.facts(uid(token)).and_then(|facts| facts.last_attempt_at);
+        let before = asked();
+        let wait = self.pass(token).await;
+        // Due in a moment: an urgent request waits for its interval.
+        if let Some(wait) = wait.filter(|wait| *wait <= WORTH_WAITING && asked() == before) {
+            tokio::time::sleep(wait).await;
+            self.pass(token).await;
+        }
     }
 
     /// Keeps tokens fresh until the runner is stopped. New manifests come out of `sources`.
@@ -149,7 +154,7 @@ impl Runner {
         running: &mut HashMap<String, CancellationToken>,
     ) {
         let source = self.engine.edge.source();
-        let names: Vec<String> = source.tokens.iter().map(|token| full_name(token)).collect();
+        let names: Vec<String> = source.tokens().iter().map(|token| full_name(token)).collect();
         let gone: Vec<String> =
             running.keys().filter(|name| !names.contains(name)).cloned().collect();
         for name in gone {
@@ -157,7 +162,7 @@ impl Runner {
                 cancelled.cancel();
             }
         }
-        for (name, token) in names.into_iter().zip(&source.tokens) {
+        for (name, token) in names.into_iter().zip(source.tokens()) {
             running.entry(name).or_insert_with(|| {
                 let cancelled = self.stopping.child_token();
                 let (runner, token, until) =
@@ -175,7 +180,7 @@ impl Runner {
         while !cancelled.is_cancelled() {
             changed.borrow_and_update();
             let source = self.engine.edge.source();
-            let Some(token) = source.tokens.iter().find(|token| full_name(token) == name) else {
+            let Some(token) = source.tokens().iter().find(|token| full_name(token) == name) else {
                 break;
             };
             let wait = self.pass(token).await.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
@@ -201,10 +206,10 @@ impl Runner {
         let forgotten = self.state.forget(&name_of(token));
         match (removed, forgotten) {
             (Ok(()), Ok(())) => {
-                info!(%target, "the token is in no manifest any more, its target is removed")
+                info!(%target, "the token is in no manifest any more, its target is removed");
             }
             (removed, forgotten) => {
-                warn!(%target, ?removed, ?forgotten, "a target could not be removed")
+                warn!(%target, ?removed, ?forgotten, "a target could not be removed");
             }
         }
     }
@@ -230,10 +235,6 @@ impl Runner {
 
     fn status_of(&self, token: &OAuthClientToken) -> OAuthClientTokenStatus {
         self.ledger.written(uid(token))
-    }
-
-    fn is_ready(&self, token: &OAuthClientToken) -> bool {
-        conditions::is_true(&self.status_of(token).conditions, READY)
     }
 
     fn verdict(&self, token: &OAuthClientToken) -> Verdict {
@@ -280,9 +281,10 @@ impl Station for Runner {
     async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
         let name = full_name(token);
         for notice in notices(&change.before.conditions, &change.after.conditions) {
-            match notice.trouble {
-                true => warn!(token = name, reason = notice.reason, "{}", notice.note),
-                false => info!(token = name, reason = notice.reason, "{}", notice.note),
+            if notice.trouble {
+                warn!(token = name, reason = notice.reason, "{}", notice.note);
+            } else {
+                info!(token = name, reason = notice.reason, "{}", notice.note);
             }
         }
         self.state.remember(&name_of(token), change.after).map_err(|error| {

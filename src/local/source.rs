@@ -1,107 +1,114 @@
-//! What the manifests say, by name.
+//! What the manifests say, ready to be acted on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use secrecy::{ExposeSecret, SecretBox};
 
 use crate::act::refuse_privileged_type;
-use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
+use crate::api::{OAuthClientToken, ProviderKind};
 use crate::decide::{Applicant, SecretKey, admit, own_credentials};
 use crate::error::{Error, Reason, nearest};
-use crate::oauth::{CredentialValues, Credentials, Digester, Endpoint};
-use crate::watch::Resolved;
+use crate::manifests::{Key, Manifests, SecretManifest};
+use crate::oauth::{Credentials, Digester, Endpoint};
+use crate::watch::{Resolved, compile};
 
-/// The namespace of the platform's own credentials, as an operator's would be.
+/// The namespace of the platform's own credentials: what an operator's own namespace is on a
+/// cluster.
 const PLATFORM_NAMESPACE: &str = "default";
+
+type Endpoints = HashMap<Key, Result<Arc<Endpoint>, Error>>;
 
 /// What the manifests say.
 #[derive(Debug, Default)]
 pub struct Source {
-    pub(super) tokens: Vec<Arc<OAuthClientToken>>,
-    providers: HashMap<SecretKey, (OAuthProvider, Result<Arc<Endpoint>, Error>)>,
-    cluster_providers: HashMap<String, (ClusterOAuthProvider, Result<Arc<Endpoint>, Error>)>,
-    secrets: HashMap<SecretKey, LocalSecret>,
-    namespaces: HashMap<String, BTreeMap<String, String>>,
-}
-
-/// A Secret of the manifests.
-pub(super) struct LocalSecret {
-    pub(super) type_: Option<String>,
-    pub(super) values: CredentialValues,
-}
-
-impl std::fmt::Debug for LocalSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalSecret").field("type", &self.type_).finish_non_exhaustive()
-    }
+    manifests: Manifests,
+    tokens: Vec<Arc<OAuthClientToken>>,
+    providers: Endpoints,
+    cluster_providers: Endpoints,
 }
 
 impl Source {
+    /// Makes manifests ready.
+    pub fn new(manifests: Manifests) -> Self {
+        let tokens =
+            manifests.tokens.values().map(|token| Arc::new(token.object.clone())).collect();
+        let namespaced = manifests.providers.iter().map(|(key, provider)| {
+            (key.clone(), compile(&provider.object.spec.document, ProviderKind::OAuthProvider))
+        });
+        let cluster = manifests.cluster_providers.iter().map(|(key, provider)| {
+            (
+                key.clone(),
+                compile(&provider.object.spec.document, ProviderKind::ClusterOAuthProvider),
+            )
+        });
+        let (providers, cluster_providers) = (namespaced.collect(), cluster.collect());
+        Self { manifests, tokens, providers, cluster_providers }
+    }
+
+    /// The tokens.
+    pub(super) fn tokens(&self) -> &[Arc<OAuthClientToken>] {
+        &self.tokens
+    }
+
     /// A token's provider and credentials, or why it may not or cannot use them.
     pub(super) fn resolve(&self, token: &OAuthClientToken) -> Result<Resolved, Error> {
         let namespace = token.namespace().unwrap_or_default();
-        let reference = &token.spec.provider_ref;
-        match reference.kind {
+        let (kind, key) = Manifests::provider_key(token);
+        match kind {
             ProviderKind::OAuthProvider => {
-                let key = SecretKey { namespace: namespace.clone(), name: reference.name.clone() };
-                let (_, endpoint) = self.providers.get(&key).ok_or_else(|| self.not_found(&key))?;
+                let endpoint = found(&self.providers, kind, &key)?;
                 let credentials = own_credentials(&token.spec, &namespace)?;
                 Ok(Resolved { endpoint: endpoint.clone()?, credentials })
             }
             ProviderKind::ClusterOAuthProvider => {
-                let found = self.cluster_providers.get(&reference.name);
-                let (provider, endpoint) = found.ok_or_else(|| {
-                    let hint =
-                        nearest(&reference.name, self.cluster_providers.keys().map(String::as_str));
-                    let message = format!(
-                        "ClusterOAuthProvider {:?} is in no manifest{hint}",
-                        reference.name
-                    );
-                    Error::new(Reason::ProviderNotFound, message)
-                })?;
-                let unlabelled = BTreeMap::new();
-                let labels = self.namespaces.get(&namespace).unwrap_or(&unlabelled);
-                let applicant = Applicant { token: &token.spec, namespace: &namespace, labels };
-                let credentials = admit(&provider.spec, applicant, PLATFORM_NAMESPACE)?;
+                let endpoint = found(&self.cluster_providers, kind, &key)?;
+                let labels = self.manifests.namespace_labels(&namespace);
+                let applicant =
+                    Applicant { token: &token.spec, namespace: &namespace, labels: &labels };
+                let provider = self.manifests.cluster_providers.get(&key);
+                let credentials = match provider {
+                    Some(provider) => admit(&provider.object.spec, applicant, PLATFORM_NAMESPACE)?,
+                    None => own_credentials(&token.spec, &namespace)?,
+                };
                 Ok(Resolved { endpoint: endpoint.clone()?, credentials })
             }
         }
     }
 
-    fn not_found(&self, key: &SecretKey) -> Error {
-        let others = self.providers.keys().filter(|other| other.namespace == key.namespace);
-        let hint = nearest(&key.name, others.map(|other| other.name.as_str()));
-        let message = format!(
-            "OAuthProvider {:?} of namespace {:?} is in no manifest{hint}",
-            key.name, key.namespace
-        );
-        Error::new(Reason::ProviderNotFound, message)
-    }
-
     /// The values of a credentials Secret.
     pub(super) fn credentials(&self, key: &SecretKey) -> Result<Credentials, Error> {
-        let secret = self.secrets.get(key).ok_or_else(|| self.no_credentials(key))?;
-        refuse_privileged_type(key, secret.type_.as_deref())?;
-        let copy =
-            |value: &SecretBox<Vec<u8>>| SecretBox::new(Box::new(value.expose_secret().clone()));
-        let values = secret.values.iter().map(|(name, value)| (name.clone(), copy(value)));
-        Ok(Credentials::new(key.to_string(), values.collect()))
-    }
-
-    fn no_credentials(&self, key: &SecretKey) -> Error {
-        let others = self.secrets.keys().filter(|other| other.namespace == key.namespace);
-        let hint = nearest(&key.name, others.map(|other| other.name.as_str()));
-        Error::new(
-            Reason::CredentialsNotFound,
-            format!("credentials Secret {key} is in no manifest{hint}"),
-        )
+        let secret = self.secret(key)?;
+        refuse_privileged_type(key, Some(&secret.type_))?;
+        Ok(secret.credentials())
     }
 
     /// Something that changes whenever the credentials do.
     pub(super) fn version(&self, key: &SecretKey, digester: &Digester) -> Result<String, Error> {
-        let secret = self.secrets.get(key).ok_or_else(|| self.no_credentials(key))?;
-        Ok(digester.values(&secret.values))
+        Ok(digester.values(&self.secret(key)?.values))
     }
+
+    fn secret(&self, key: &SecretKey) -> Result<&SecretManifest, Error> {
+        let secrets = &self.manifests.secrets;
+        let wanted = (key.namespace.clone(), key.name.clone());
+        secrets.get(&wanted).map(|secret| &secret.object).ok_or_else(|| {
+            let beside = secrets.keys().filter(|(namespace, _)| *namespace == key.namespace);
+            let hint = nearest(&key.name, beside.map(|(_, name)| name.as_str()));
+            let message = format!("credentials Secret {key} is in no manifest{hint}");
+            Error::new(Reason::CredentialsNotFound, message)
+        })
+    }
+}
+
+fn found<'a>(
+    endpoints: &'a Endpoints,
+    kind: ProviderKind,
+    key: &Key,
+) -> Result<&'a Result<Arc<Endpoint>, Error>, Error> {
+    endpoints.get(key).ok_or_else(|| {
+        let beside = endpoints.keys().filter(|(namespace, _)| *namespace == key.0);
+        let hint = nearest(&key.1, beside.map(|(_, name)| name.as_str()));
+        let message = format!("{} {:?} is in no manifest{hint}", kind.as_str(), key.1);
+        Error::new(Reason::ProviderNotFound, message)
+    })
 }

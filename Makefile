@@ -1,0 +1,52 @@
+# make help lists what there is. Tools that the tests need are built or installed once, pinned,
+# into a cache outside the checkout.
+
+SHELL := /bin/bash
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tokenward
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Watch four tokens being kept fresh: no cluster, ends by itself
+	@hack/demo
+
+.PHONY: unit
+unit: ## The inner loop: unit tests only
+	@cargo test --quiet --lib
+
+.PHONY: test
+test: ## Everything: format, lints, licences, unit tests, simulator, real API server, demo
+	@hack/test
+
+.PHONY: lint
+lint: ## Format, clippy, licences and bans
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@$(MAKE) --no-print-directory deny
+
+.PHONY: deny
+deny: $(CARGO_DENY) ## Licences, bans and sources of the dependencies
+	$(CARGO_DENY) --log-level error check licenses bans sources
+
+.PHONY: advisories
+advisories: $(CARGO_DENY) ## Known vulnerabilities (fetches the advisory database)
+	$(CARGO_DENY) check advisories
+
+$(CARGO_DENY):
+	cargo install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) --root $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
+
+.PHONY: crds
+crds: ## Write crds/ anew from the types
+	cargo run --quiet --locked -- crds > crds/tokenward.yaml
+
+.PHONY: cluster
+cluster: ## A real control plane on loopback; kubeconfig and kubectl under target/cluster
+	@hack/cluster/up
+
+.PHONY: cluster-down
+cluster-down: ## End it
+	@hack/cluster/down

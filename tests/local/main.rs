@@ -1,0 +1,17 @@
+//! `tokenward local` and the other commands that need no cluster, as processes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test says what it expects by failing, and waits by the real clock"
+)]
+
+mod bench;
+mod commands;
+mod keep;
+mod once;
