@@ -36,7 +36,9 @@ pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter: EnvFilter = filter.parse().map_err(|error| {
         format!("--log-level {filter:?}: {error}; use error, warn, info, debug or trace")
     })?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // Colours are for a person's terminal; in a file or a pod's log they are noise.
+    let colours = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let lines = match format {
         LogFormat::Text => lines.boxed(),

@@ -1,6 +1,7 @@
 //! A namespace, a simulator and an operator for one test.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::{StreamExt, pin_mut};
@@ -64,9 +65,9 @@ impl World {
         kubectl(&["-n", &self.namespace, "apply", "-f", "-"], &manifests);
     }
 
-    /// A folder of its own, with the operator's log and kubeconfig.
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
+    /// A folder of its own.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
     }
 
     /// Runs kubectl in this namespace.
