@@ -41,7 +41,7 @@ $(CARGO_DENY):
 
 .PHONY: crds
 crds: ## Write crds/ anew from the types
-	cargo run --quiet --locked -- crds > crds/tokenward.yaml
+	cargo run --quiet --locked --bin tokenward -- crds > crds/tokenward.yaml
 
 .PHONY: cluster
 cluster: ## A real control plane on loopback; kubeconfig and kubectl under target/cluster

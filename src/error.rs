@@ -124,6 +124,13 @@ impl Error {
         self
     }
 
+    /// The same with something more that a person should know.
+    #[must_use]
+    pub fn with_remark(mut self, remark: &str) -> Self {
+        self.message = format!("{}; {remark}", self.message);
+        self
+    }
+
     /// Stable word.
     pub fn reason(&self) -> Reason {
         self.reason

@@ -75,9 +75,10 @@ impl ClusterEdge {
             Some(meta) => match holder(meta, &write.owner) {
                 Holder::Another(whose) => Err(not_owned(&write.key.name, &whose)),
                 Holder::Consenting => {
-                    self.refuse_privileged(&write.key).await?;
+                    self.may_adopt(&write.key).await?;
                     self.apply(write, meta).await
                 }
+                Holder::Us if is_of_former_uid(meta, &write.owner) => self.reclaim(write, meta).await,
                 Holder::Us | Holder::Nobody => self.apply(write, meta).await,
             },
         }
@@ -109,7 +110,28 @@ impl ClusterEdge {
             Ok(written) => Ok(Round::Written(written)),
             // 409: another version, or gone. 422 on the uid: deleted and made again.
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Round::Changed),
-            Err(kube::Error::Api(status)) if status.is_invalid() && names_uid(&status) => {
+            Err(kube::Error::Api(status)) if names_uid(&status) => {
+                Ok(Round::Changed)
+            }
+            Err(error) => Err(write_failed(&write.key, &error)),
+        }
+    }
+
+    /// Restored from backup, a target refers to a former uid of its owner. An apply would add a
+    /// second controller, which is refused: so the references are replaced first.
+    async fn reclaim(&self, write: &TargetWrite, meta: &TargetMeta) -> Result<Round, Error> {
+        let patch = Patch::Merge(json!({"metadata": {
+            "uid": meta.uid,
+            "resourceVersion": meta.resource_version,
+            "ownerReferences": [owner_reference(&write.owner)],
+        }}));
+        let api = self.secrets(&write.key.namespace);
+        let parameters =
+            PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        match self.call(api.patch_metadata(&write.key.name, &parameters, &patch)).await? {
+            Ok(_) => Ok(Round::Changed),
+            // Garbage collection may be faster.
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
                 Ok(Round::Changed)
             }
             Err(error) => Err(write_failed(&write.key, &error)),
@@ -155,10 +177,6 @@ impl ClusterEdge {
         self.call(api.get_opt(&key.name)).await?.map_err(|error| read_failed(key, &error))
     }
 
-    async fn refuse_privileged(&self, key: &SecretKey) -> Result<(), Error> {
-        self.get(key).await?.map_or(Ok(()), |secret| refuse_privileged(key, &secret))
-    }
-
     /// A target that is the owner's, whole.
     async fn own(&self, key: &SecretKey, owner: &Owner) -> Result<Option<Secret>, Error> {
         let secret = self.get(key).await?;
@@ -177,6 +195,10 @@ impl Edge for ClusterEdge {
         let values =
             values.map(|(name, ByteString(value))| (name, SecretBox::new(Box::new(value))));
         Ok(Credentials::new(key.to_string(), values.collect()))
+    }
+
+    async fn may_adopt(&self, key: &SecretKey) -> Result<(), Error> {
+        self.get(key).await?.map_or(Ok(()), |secret| refuse_privileged(key, &secret))
     }
 
     async fn write(&self, write: TargetWrite) -> Result<(), Error> {
@@ -250,6 +272,10 @@ fn owner_reference(owner: &Owner) -> OwnerReference {
     }
 }
 
+fn is_of_former_uid(meta: &TargetMeta, owner: &Owner) -> bool {
+    meta.controller.as_ref().is_some_and(|controller| controller.uid != owner.uid)
+}
+
 fn without_values(secret: Secret) -> PartialObjectMeta<Secret> {
     PartialObjectMeta { metadata: secret.metadata, ..PartialObjectMeta::default() }
 }
@@ -258,7 +284,8 @@ fn refuse_privileged(key: &SecretKey, secret: &Secret) -> Result<(), Error> {
     refuse_privileged_type(key, secret.type_.as_deref())
 }
 
-fn names_uid(status: &kube::core::Status) -> bool {
+/// Whether the API server refuses because the object is not the one that was meant.
+pub(crate) fn names_uid(status: &kube::core::Status) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes.into_iter().any(|cause| cause.field == "metadata.uid")
 }

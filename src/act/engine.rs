@@ -14,8 +14,8 @@ use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey};
-use crate::error::{Error, Reason};
+use crate::decide::{Attempt, FetchOrder, HeldToken, Holder, Outcome, Plan, SecretKey, ownership};
+use crate::error::{Class, Error, Reason};
 use crate::oauth::{Credentials, Digester, Issued, TokenRequest, Transport};
 use crate::render::{Shown, read_back, render};
 
@@ -42,6 +42,8 @@ struct Prepared {
     credentials: Credentials,
     inputs: String,
     request: TokenRequest,
+    /// What a person should know of the inputs.
+    remark: Option<String>,
 }
 
 impl<E: Edge> Engine<E> {
@@ -82,7 +84,9 @@ impl<E: Edge> Engine<E> {
         materials: &Materials,
         order: FetchOrder,
     ) -> Option<Outcome> {
-        let prepared = match self.prepare(materials).await {
+        // Behind a provider that hangs time passes: what is read is read after that.
+        let _place = self.gates.enter(materials.endpoint.origin()).await;
+        let prepared = match self.prepare(case, materials).await {
             Ok(prepared) => prepared,
             // Nothing was asked, and nothing will be until an input changes.
             Err(error) if is_unusable(&error) => {
@@ -90,8 +94,7 @@ impl<E: Edge> Engine<E> {
             }
             Err(error) => return Some(Outcome::Failed { error, attempt: self.attempt(case) }),
         };
-        let Prepared { credentials, inputs, request } = prepared;
-        let _place = self.gates.enter(materials.endpoint.origin()).await;
+        let Prepared { credentials, inputs, request, remark } = prepared;
         if self.stopping.is_cancelled() {
             return None;
         }
@@ -101,6 +104,7 @@ impl<E: Edge> Engine<E> {
             inputs: Some(inputs.clone()),
             refresh_request: order.refresh_request.clone(),
             without_target: order.without_target,
+            remark: remark.clone(),
         };
         let answer = tokio::select! {
             answer = self.transport.send(request) => answer,
@@ -113,6 +117,11 @@ impl<E: Edge> Engine<E> {
             Ok(answer) => materials.endpoint.read(&answer, &credentials),
             Err(error) => Err(error),
         };
+        let issued = issued.map_err(|error| match remark {
+            // The likeliest cause of a wrong secret.
+            Some(remark) if error.class() == Class::Permanent => error.with_remark(&remark),
+            _ => error,
+        });
         drop(credentials);
         let written = match issued {
             Ok(issued) => self.publish(case, issued, (&order, &inputs)).await,
@@ -151,15 +160,19 @@ impl<E: Edge> Engine<E> {
         }
     }
 
-    async fn prepare(&self, materials: &Materials) -> Result<Prepared, Error> {
+    async fn prepare(&self, case: &Case, materials: &Materials) -> Result<Prepared, Error> {
+        if ownership(&case.snapshot) == Holder::Consenting {
+            self.edge.may_adopt(&case.target_key()).await?;
+        }
         let credentials = self.edge.credentials(&materials.credentials).await?;
         let inputs = self.inputs(materials, &credentials)?;
         let newlines = credentials.ending_in_newline(materials.endpoint.credential_keys());
-        if !newlines.is_empty() {
-            warn!(secret = credentials.source(), keys = ?newlines, "a credential ends in a newline, which is seldom meant");
-        }
+        let remark = (!newlines.is_empty()).then(|| {
+            let (source, keys) = (credentials.source(), newlines.join(", "));
+            format!("Secret {source}: {keys} ends in a newline, which is seldom meant")
+        });
         let request = materials.endpoint.request(&materials.asking, &credentials)?;
-        Ok(Prepared { credentials, inputs, request })
+        Ok(Prepared { credentials, inputs, request, remark })
     }
 
     fn inputs(&self, materials: &Materials, credentials: &Credentials) -> Result<String, Error> {

@@ -13,7 +13,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 pub use cluster::ClusterEdge;
-pub(crate) use cluster::describe;
+pub(crate) use cluster::{describe, names_uid};
 pub use engine::{Engine, Tools};
 
 use crate::api::PRIVILEGED_SECRET_TYPES;
@@ -30,6 +30,14 @@ pub struct Case {
     pub snapshot: Snapshot,
     /// What a token request is made from; `None` where the snapshot has no means.
     pub materials: Option<Materials>,
+}
+
+impl Case {
+    /// The target Secret.
+    pub fn target_key(&self) -> SecretKey {
+        let namespace = self.snapshot.owner().namespace;
+        SecretKey { namespace, name: self.snapshot.secret_name().to_owned() }
+    }
 }
 
 /// What a token request is made from.
@@ -65,6 +73,9 @@ pub trait Edge: Send + Sync + 'static {
         &self,
         key: &SecretKey,
     ) -> impl Future<Output = Result<Credentials, Error>> + Send;
+
+    /// Whether a target whose owner consents is of a kind that may be taken over.
+    fn may_adopt(&self, key: &SecretKey) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Writes a target: a new one only where there is none, an old one only as long as it is the
     /// owner's.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::facts::{Facts, HeldToken};
+use super::facts::{Facts, HeldToken, REFRESHED};
 use super::plan::Verdicts;
 use super::snapshot::Snapshot;
 use crate::api::annotations::format_time;
@@ -23,7 +23,10 @@ pub(super) fn verdicts(
         fresh: match (trouble, good) {
             _ if suspended => fresh_while_suspended(good, now),
             (Some(error), _) => no(error.reason().as_str(), error.message()),
-            (None, Some(_)) => yes("Refreshed", "the last refresh succeeded"),
+            (None, Some(_)) => match &snapshot.facts.remark {
+                Some(remark) => yes("Refreshed", format!("{REFRESHED}; {remark}")),
+                None => yes("Refreshed", REFRESHED),
+            },
             (None, None) => no("Pending", "a token is about to be requested"),
         },
         stalled: match trouble {

@@ -10,6 +10,9 @@ use crate::api::annotations::{
 use crate::api::{OAuthClientTokenStatus, conditions};
 use crate::error::{Class, Error, Reason};
 
+/// The message of a good refresh, before any remark.
+pub(super) const REFRESHED: &str = "the last refresh succeeded";
+
 /// What is remembered of a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -40,6 +43,8 @@ pub struct Facts {
     pub setback: Option<Setback>,
     /// How often the target was mended lately.
     pub repairs: Option<Repairs>,
+    /// What a person should know of the inputs of the last attempt.
+    pub remark: Option<String>,
 }
 
 /// A token that was written to its target.
@@ -127,6 +132,9 @@ impl Facts {
             handled_refresh_request: status.last_handled_refresh_request.clone(),
             setback: None,
             repairs: None,
+            remark: conditions::find(&status.conditions, conditions::FRESH)
+                .and_then(|fresh| fresh.message.strip_prefix(REFRESHED)?.strip_prefix("; "))
+                .map(str::to_owned),
         }
     }
 

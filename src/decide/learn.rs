@@ -54,6 +54,8 @@ pub struct Attempt {
     pub refresh_request: Option<String>,
     /// Whether there was no good token to fall back on.
     pub without_target: bool,
+    /// What a person should know of the inputs.
+    pub remark: Option<String>,
 }
 
 /// What the next decision depends on besides the outcome.
@@ -198,6 +200,7 @@ fn attempted(facts: Facts, attempt: Attempt) -> Facts {
         seen: seen.or(facts.seen),
         handled_refresh_request: attempt.refresh_request.or(facts.handled_refresh_request),
         setback: None,
+        remark: attempt.remark,
         ..facts
     }
 }

@@ -313,6 +313,7 @@ impl World {
             inputs: Some(format!("key.{}", self.inputs)),
             refresh_request: order.refresh_request,
             without_target: order.without_target,
+            remark: None,
         };
         let expires_at = match self.answer {
             Answer::Token(life) => {

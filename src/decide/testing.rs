@@ -205,6 +205,7 @@ impl Scene {
             inputs: Some(DIGEST.into()),
             refresh_request: None,
             without_target: false,
+            remark: None,
         };
         let min_interval = self.0.means.as_ref().ok().and_then(|means| means.min_interval);
         let lesson = Lesson { now: at(second), min_interval, random: 0.5 };

@@ -10,7 +10,7 @@ use serde_json::json;
 use tracing::{debug, warn};
 
 use super::events::{Notice, notices};
-use crate::act::describe;
+use crate::act::{describe, names_uid};
 use crate::api::{MANAGER, OAuthClientToken, OAuthClientTokenStatus};
 use crate::error::{Error, Reason};
 use crate::flow::Transition;
@@ -71,9 +71,7 @@ impl Recorder {
             Ok(Ok(_)) => Ok(()),
             // Deleted meanwhile, or deleted and made again: its successor has its own status.
             Ok(Err(kube::Error::Api(status)))
-                if status.is_not_found()
-                    || status.is_conflict()
-                    || status.is_invalid() && status.code == 422 =>
+                if status.is_not_found() || status.is_conflict() || names_uid(&status) =>
             {
                 debug!(name, code = status.code, "the token is gone, its status is not written");
                 Ok(())

@@ -34,14 +34,16 @@ pub fn render(shown: &Shown) -> Data {
     data
 }
 
-/// Reads back what [`render`] made; `None` where the token is not there.
+/// Reads back what [`render`] made of the token that expires then; `None` where the data holds no
+/// token, or another one: after a restore it may be an older one.
 pub fn read_back(data: &Data, expires_at: DateTime<Utc>) -> Option<Shown> {
+    let value = |key: &str| data.get(key).map(ExposeSecret::expose_secret);
+    if value(keys::EXPIRES_AT) != Some(&format_time(expires_at)) {
+        return None;
+    }
     Some(Shown {
-        access_token: data
-            .get(keys::ACCESS_TOKEN)
-            .filter(|t| !t.expose_secret().is_empty())?
-            .clone(),
-        token_type: data.get(keys::TOKEN_TYPE).map(|t| t.expose_secret().to_owned()),
+        access_token: value(keys::ACCESS_TOKEN).filter(|token| !token.is_empty())?.into(),
+        token_type: value(keys::TOKEN_TYPE).map(str::to_owned),
         expires_at,
     })
 }
@@ -61,6 +63,8 @@ mod tests {
         let back = read_back(&data, expires_at).unwrap();
         assert_eq!(back.access_token.expose_secret(), "t");
         assert_eq!(back.token_type.as_deref(), Some("bearer"));
+        let later = expires_at + chrono::TimeDelta::seconds(1);
+        assert!(read_back(&data, later).is_none(), "another token was taken for this one");
     }
 
     #[test]

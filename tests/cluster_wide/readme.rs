@@ -83,6 +83,8 @@ async fn every_command_of_the_readme_works() {
     let install: String =
         install.lines().filter(|l| l.starts_with("kubectl")).map(|l| format!("{l}\n")).collect();
     run(&install);
+    // The terminals shall start what they name, not build it while others wait.
+    run("cargo build --quiet --workspace --bins");
     let _terminals: Vec<Terminal> =
         blocks("sh terminal").iter().map(|script| Terminal::open(script)).collect();
     let printed = run(four);
