@@ -185,7 +185,7 @@ impl Edge for ClusterEdge {
             match self.round(&write, seen.as_ref()).await? {
                 Round::Written(written) => {
                     let written = self.hand_over(&write.key, written).await;
-                    self.index.note_written(&write.key, &written);
+                    self.index.note_written(&write.key, write.seen.as_ref(), &written);
                     return Ok(());
                 }
                 Round::Changed => seen = self.look(&write.key).await?,

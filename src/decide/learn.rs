@@ -153,11 +153,10 @@ fn failed(facts: Facts, error: Error, attempt: Attempt, lesson: Lesson) -> Facts
         _ => backoff.after(&error),
     };
     let silence = schedule::silence(&error);
-    let throttled_until = silence.map(|silence| not_before(after(lesson.now, silence)));
     Facts {
         consecutive_failures: facts.consecutive_failures.saturating_add(1),
         failures_of_a_kind: failures,
-        throttled_until: throttled_until.max(facts.throttled_until.filter(|at| *at > lesson.now)),
+        throttled_until: silence.map(|silence| not_before(after(lesson.now, silence))),
         retry_at: Some(after(lesson.now, wait)),
         failure: Some(error),
         attempted_without_target: attempt.without_target,

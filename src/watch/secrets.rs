@@ -101,7 +101,8 @@ impl SecretIndex {
         }
     }
 
-    /// Takes in what was read of one Secret.
+    /// Takes in what was read of one Secret of which nothing is known yet. What the watch has told
+    /// since the read began stands: the answer may be older, and no other event would follow.
     pub fn note_read(
         &self,
         key: &SecretKey,
@@ -109,13 +110,27 @@ impl SecretIndex {
     ) -> Option<TargetMeta> {
         let meta = secret.map(|secret| TargetMeta::of(&secret.metadata));
         let known = meta.clone().map_or(Known::Absent, |meta| Known::Present(Arc::new(meta)));
-        self.lock().set(key, known);
+        let mut index = self.lock();
+        if !index.known.contains_key(key) {
+            index.set(key, known);
+        }
         meta
     }
 
-    /// Takes in what we wrote ourselves: the next decision must see it, and the watch is slower.
-    pub fn note_written(&self, key: &SecretKey, secret: &PartialObjectMeta<Secret>) {
-        self.note_read(key, Some(secret));
+    /// Takes in what we wrote ourselves over what we had `seen`: the next decision must see it, and
+    /// the watch is slower, unless it has told already of what somebody did after us.
+    pub fn note_written(
+        &self,
+        key: &SecretKey,
+        seen: Option<&TargetMeta>,
+        secret: &PartialObjectMeta<Secret>,
+    ) {
+        let meta = TargetMeta::of(&secret.metadata);
+        let mut index = self.lock();
+        // Where nothing was told, versions prove nothing: after a restore they are lower.
+        if !(index.differs(key, seen) && index.is_older(key, &meta)) {
+            index.set(key, Known::Present(Arc::new(meta)));
+        }
     }
 }
 
@@ -129,6 +144,15 @@ impl Index {
         }
         self.known.insert(key.clone(), known);
         self.references.users(key)
+    }
+
+    /// Whether something else is known by now than what was `seen`.
+    fn differs(&self, key: &SecretKey, seen: Option<&TargetMeta>) -> bool {
+        match (self.known.get(key), seen) {
+            (Some(Known::Present(known)), Some(seen)) => **known != *seen,
+            (Some(Known::Present(_)), None) => true,
+            _ => false,
+        }
     }
 
     /// Whether an event tells of an older state than the one that is known: our own writes are
@@ -229,18 +253,41 @@ mod tests {
     #[test]
     fn our_own_write_is_not_undone_by_an_older_event() {
         let (index, _) = index();
-        index.note_written(&key("a"), &secret("a", 5));
+        index.note_written(&key("a"), None, &secret("a", 5));
         assert_eq!(index.observe(&ALL, Event::Apply(secret("a", 4))), []);
         assert_eq!(index.observe(&ALL, Event::Delete(secret("a", 3))), []);
         assert_eq!(version(&index, "a").as_deref(), Some("5"));
     }
 
     #[test]
+    fn what_the_watch_told_during_a_read_or_a_write_stands() {
+        let (index, token) = index();
+        assert_eq!(index.observe(&ALL, Event::Apply(secret("a", 2))), [token]);
+        assert_eq!(index.note_read(&key("a"), None), None);
+        assert_eq!(version(&index, "a").as_deref(), Some("2"));
+        index.note_read(&key("a"), Some(&secret("a", 1)));
+        index.note_written(&key("a"), None, &secret("a", 1));
+        assert_eq!(version(&index, "a").as_deref(), Some("2"));
+        index.observe(&ALL, Event::Delete(secret("a", 3)));
+        index.note_read(&key("a"), Some(&secret("a", 2)));
+        assert!(matches!(index.known(&key("a")), Known::Absent));
+    }
+
+    #[test]
+    fn after_a_restore_our_own_write_counts_though_its_version_is_lower() {
+        let (index, _) = index();
+        index.note_written(&key("a"), None, &secret("a", 500));
+        let Known::Present(seen) = index.known(&key("a")) else { panic!() };
+        index.note_written(&key("a"), Some(&seen), &secret("a", 7));
+        assert_eq!(version(&index, "a").as_deref(), Some("7"));
+    }
+
+    #[test]
     fn a_new_list_is_taken_at_its_word() {
         let (index, token) = index();
         index.refer(&Trigger::new("other").within("web"), vec![key("b")]);
-        index.note_written(&key("a"), &secret("a", 500));
-        index.note_written(&key("b"), &secret("b", 501));
+        index.note_written(&key("a"), None, &secret("a", 500));
+        index.note_written(&key("b"), None, &secret("b", 501));
         index.observe(&ALL, Event::Init);
         // Restored from backup: versions are lower, and "b" is gone.
         assert_eq!(index.observe(&ALL, Event::InitApply(secret("a", 7))), [token]);
@@ -252,9 +299,9 @@ mod tests {
     #[test]
     fn what_is_written_during_a_list_is_not_lost_by_it() {
         let (index, _) = index();
-        index.note_written(&key("a"), &secret("a", 1));
+        index.note_written(&key("a"), None, &secret("a", 1));
         index.observe(&ALL, Event::Init);
-        index.note_written(&key("a"), &secret("a", 2));
+        index.note_written(&key("a"), None, &secret("a", 2));
         assert_eq!(index.observe(&ALL, Event::InitDone), []);
         assert_eq!(version(&index, "a").as_deref(), Some("2"));
     }

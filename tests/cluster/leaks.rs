@@ -75,7 +75,7 @@ async fn nothing_leaks_and_a_planted_leak_is_found() {
 /// Leaks a slice, in a guise of its own for each channel.
 fn plant(scenario: &Scenario, channel: Channel) {
     let world = &scenario.world;
-    let (token, secret) = (&scenario.a_token(), scenario.a_secret());
+    let (token, secret) = (&scenario.a_token(), scenario::ROTATED);
     match channel {
         Channel::Log => {
             use std::io::Write;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::harness::World;
 
-const WATCHED: Duration = Duration::from_secs(60);
+const WATCHED: Duration = Duration::from_mins(1);
 const LIFE: i64 = 8;
 
 /// Name, provider, credentials of each system. `SIM` stands for the simulator.

@@ -30,14 +30,11 @@ impl<'w> Lane<'w> {
 
     /// Applies credentials, providers and tokens of all lanes; `extra` goes into every provider.
     pub fn apply(world: &World, lanes: &[Self], extra: &str) {
-        let mut manifests = format!(
-            "{}---\n",
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "c"},
-                   "stringData": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}})
-        );
-        for Self { sim, name, .. } in lanes {
+        let credentials = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "c"},
+            "stringData": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}});
+        let both = |Self { sim, name, .. }: &Self| {
             let url = sim.endpoint(System::Oauth2);
-            manifests += &format!(
+            format!(
                 r#"
 apiVersion: tokenward.dev/v1alpha1
 kind: OAuthProvider
@@ -48,11 +45,12 @@ apiVersion: tokenward.dev/v1alpha1
 kind: OAuthClientToken
 metadata: {{name: {name}}}
 spec: {{providerRef: {{name: {name}}}, credentialsSecretRef: {{name: c}}}}
----
 "#
-            );
-        }
-        world.apply(&manifests);
+            )
+        };
+        let manifests: Vec<String> =
+            std::iter::once(credentials.to_string()).chain(lanes.iter().map(both)).collect();
+        world.apply(&manifests.join("\n---\n"));
     }
 
     /// Asks for a refresh, as a person does.

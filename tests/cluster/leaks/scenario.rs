@@ -12,7 +12,7 @@ use crate::harness::{OPERATOR_NAMESPACE, World, kubectl, try_kubectl};
 /// A secret that the provider does not know, with what escaping has to do with.
 const WRONG: &str = "wr0ng\"se\\cret/+=&%25:never&known";
 /// What the credentials are changed to.
-const ROTATED: &str = "r0t@ted/se\"cret+=:%2F&while\\up9";
+pub const ROTATED: &str = "r0t@ted/se\"cret+=:%2F&while\\up9";
 /// The platform's own.
 const PLATFORM: &str = "pl4tform+secret/=&:%41'only\"ours";
 /// A secret that cannot be sent: it has a line break in it.
@@ -342,11 +342,6 @@ impl Scenario {
     /// Some token.
     pub fn a_token(&self) -> String {
         self.tokens().next().unwrap()
-    }
-
-    /// Some secret.
-    pub fn a_secret(&self) -> &'static str {
-        ROTATED
     }
 }
 
