@@ -36,8 +36,9 @@ pub struct World {
     /// A simulator of its own.
     pub sim: Simulator,
     folder: TempDir,
-    /// What lies outside the namespace and goes with the test: arguments of `kubectl delete`.
-    litter: Mutex<Vec<Vec<String>>>,
+    /// What lies outside the namespace and goes with the test: names by the arguments of
+    /// `kubectl delete` before them.
+    litter: Mutex<BTreeMap<Vec<String>, Vec<String>>>,
 }
 
 impl World {
@@ -98,10 +99,12 @@ impl World {
         text.replace("SIM", &self.sim.addr().to_string()).replace("NS", &self.namespace)
     }
 
-    /// Deletes this when the test ends: a cluster-scoped object, or one in another namespace.
+    /// Deletes this when the test ends: a cluster-scoped object, or one in another namespace. Its
+    /// name is the last argument.
     pub fn litter(&self, delete: &[&str]) {
-        let delete = delete.iter().map(|arg| (*arg).to_owned()).collect();
-        self.litter.lock().unwrap().push(delete);
+        let mut delete: Vec<String> = delete.iter().map(|arg| (*arg).to_owned()).collect();
+        let name = delete.pop().unwrap();
+        self.litter.lock().unwrap().entry(delete).or_default().push(name);
     }
 
     /// Changes an object by a merge patch. `SIM` and `NS` as in [`World::apply`].
@@ -228,12 +231,11 @@ impl Drop for World {
         // Nobody waits for it: names are fresh.
         let delete = ["delete", "namespace", &self.namespace, "--wait=false"];
         let _ = super::cluster::try_kubectl(&delete, "");
-        for delete in self.litter.lock().unwrap().iter() {
-            let delete: Vec<&str> = delete.iter().map(String::as_str).collect();
-            let _ = super::cluster::try_kubectl(
-                &[&["delete", "--ignore-not-found", "--wait=false"], &delete[..]].concat(),
-                "",
-            );
+        for (kind, names) in self.litter.lock().unwrap().iter() {
+            let delete = ["delete", "--ignore-not-found", "--wait=false"];
+            let object = kind.iter().chain(names).map(String::as_str);
+            let delete: Vec<&str> = delete.into_iter().chain(object).collect();
+            let _ = super::cluster::try_kubectl(&delete, "");
         }
     }
 }
