@@ -78,7 +78,9 @@ impl ClusterEdge {
                     self.may_adopt(&write.key).await?;
                     self.apply(write, meta).await
                 }
-                Holder::Us if is_of_former_uid(meta, &write.owner) => self.reclaim(write, meta).await,
+                Holder::Us if is_of_former_uid(meta, &write.owner) => {
+                    self.reclaim(write, meta).await
+                }
                 Holder::Us | Holder::Nobody => self.apply(write, meta).await,
             },
         }
@@ -110,9 +112,7 @@ impl ClusterEdge {
             Ok(written) => Ok(Round::Written(written)),
             // 409: another version, or gone. 422 on the uid: deleted and made again.
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Round::Changed),
-            Err(kube::Error::Api(status)) if names_uid(&status) => {
-                Ok(Round::Changed)
-            }
+            Err(kube::Error::Api(status)) if names_uid(&status) => Ok(Round::Changed),
             Err(error) => Err(write_failed(&write.key, &error)),
         }
     }
