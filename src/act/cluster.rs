@@ -43,7 +43,7 @@ pub struct ClusterEdge {
 
 /// What became of one round of a write.
 enum Round {
-    Written(PartialObjectMeta<Secret>),
+    Written(Box<PartialObjectMeta<Secret>>),
     /// The target is not as it was: look again.
     Changed,
 }
@@ -94,7 +94,7 @@ impl ClusterEdge {
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let api = self.secrets(&write.key.namespace);
         match self.call(api.create(&parameters, &secret)).await? {
-            Ok(made) => Ok(Round::Written(without_values(made))),
+            Ok(made) => Ok(Round::Written(Box::new(without_values(made)))),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Round::Changed),
             Err(error) => Err(write_failed(&write.key, &error)),
         }
@@ -109,7 +109,7 @@ impl ClusterEdge {
         let parameters = PatchParams::apply(MANAGER).force();
         let patch = Patch::Apply(&secret);
         match self.call(api.patch_metadata(&write.key.name, &parameters, &patch)).await? {
-            Ok(written) => Ok(Round::Written(written)),
+            Ok(written) => Ok(Round::Written(Box::new(written))),
             // 409: another version, or gone. 422 on the uid: deleted and made again.
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Round::Changed),
             Err(kube::Error::Api(status)) if names_uid(&status) => Ok(Round::Changed),
@@ -206,7 +206,7 @@ impl Edge for ClusterEdge {
         for _ in 0..WRITE_ROUNDS {
             match self.round(&write, seen.as_ref()).await? {
                 Round::Written(written) => {
-                    let written = self.hand_over(&write.key, written).await;
+                    let written = self.hand_over(&write.key, *written).await;
                     self.index.note_written(&write.key, write.seen.as_ref(), &written);
                     return Ok(());
                 }

@@ -1,5 +1,7 @@
 //! `OAuthProvider`: how one token endpoint is spoken to, for its own namespace.
 
+#![allow(clippy::duplicated_attributes, reason = "several columns are alike in type")]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;

@@ -91,7 +91,7 @@ mod tests {
              {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n",
         );
         assert_eq!(report.summary(), "1 object checked: 0 errors, 1 warning");
-        assert_eq!(report.is_clean(), true);
+        assert!(report.is_clean());
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
     fn errors_and_missing_files_are_invalid_input() {
         let report = check("{apiVersion: v1, kind: Secret}\n");
         assert_eq!(report.summary(), "1 object checked: 1 error, 0 warnings");
-        assert_eq!(report.is_clean(), false);
+        assert!(!report.is_clean());
         let args = CheckArgs {
             paths: vec!["/no/such/file.yaml".into()],
             cluster_resource_namespace: "default".into(),

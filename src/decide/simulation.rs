@@ -301,20 +301,24 @@ impl World {
         }
     }
 
+    fn attempt(&self, order: &FetchOrder) -> Attempt {
+        Attempt {
+            at: self.now,
+            seen: self.seen(),
+            inputs: Some(format!("key.{}", self.inputs)),
+            refresh_request: order.refresh_request.clone(),
+            without_target: order.without_target,
+            ..Attempt::default()
+        }
+    }
+
     fn fetch(&mut self, order: FetchOrder) -> Outcome {
         if self.api_down || self.refuses {
             return self.verify();
         }
         self.check_the_rest(order.without_target);
         self.asked += 1;
-        let attempt = Attempt {
-            at: self.now,
-            seen: self.seen(),
-            inputs: Some(format!("key.{}", self.inputs)),
-            refresh_request: order.refresh_request,
-            without_target: order.without_target,
-            remark: None,
-        };
+        let attempt = self.attempt(&order);
         let expires_at = match self.answer {
             Answer::Token(life) => {
                 self.issued = (self.issued.0 + 1, self.now + TimeDelta::seconds(life));

@@ -131,7 +131,7 @@ impl Runner {
         let mut tasks = JoinSet::new();
         let mut running: HashMap<String, CancellationToken> = HashMap::new();
         loop {
-            self.reconcile_tasks(&mut tasks, &mut running).await;
+            self.reconcile_tasks(&mut tasks, &mut running);
             tokio::select! {
                 () = self.stopping.cancelled() => break,
                 source = sources.recv() => match source {
@@ -148,7 +148,7 @@ impl Runner {
     }
 
     /// One task for each token; those of tokens that are gone end, and their targets go.
-    async fn reconcile_tasks(
+    fn reconcile_tasks(
         self: &Arc<Self>,
         tasks: &mut JoinSet<()>,
         running: &mut HashMap<String, CancellationToken>,

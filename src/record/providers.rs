@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::act::describe;
 use crate::api::conditions::{self, Holds, READY, Stamp, Verdict};
-use crate::api::{MANAGER, ProviderKind, ProviderStatus};
+use crate::api::{ClusterOAuthProvider, MANAGER, OAuthProvider, ProviderKind, ProviderStatus};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::watch::{Caches, Version};
@@ -142,15 +142,12 @@ impl ProviderRecorder {
         let patch = Patch::Apply(&body);
         let client = self.client.clone();
         let written = async {
-            match &subject.namespace {
-                Some(namespace) => {
-                    let api: Api<crate::api::OAuthProvider> = Api::namespaced(client, namespace);
-                    api.patch_status(&subject.name, &parameters, &patch).await.map(drop)
-                }
-                None => {
-                    let api: Api<crate::api::ClusterOAuthProvider> = Api::all(client);
-                    api.patch_status(&subject.name, &parameters, &patch).await.map(drop)
-                }
+            if let Some(namespace) = &subject.namespace {
+                let api: Api<OAuthProvider> = Api::namespaced(client, namespace);
+                api.patch_status(&subject.name, &parameters, &patch).await.map(drop)
+            } else {
+                let api: Api<ClusterOAuthProvider> = Api::all(client);
+                api.patch_status(&subject.name, &parameters, &patch).await.map(drop)
             }
         };
         match tokio::time::timeout(API_TIMEOUT, written).await {

@@ -70,6 +70,9 @@ pub struct WatchSettings {
     pub providers: ProviderPolicy,
 }
 
+/// What a change of one kind sets off.
+type Reaction<K> = fn(&Caches, &Change<'_, K>, &Outlet);
+
 /// The caches.
 pub struct Caches {
     settings: WatchSettings,
@@ -108,12 +111,15 @@ impl Caches {
         let scopes = &caches.settings.scopes;
         let token_watches = scopes.iter().map(|s| events(s.api(client.clone()))).collect();
         let provider_watches = scopes.iter().map(|s| events(s.api(client.clone()))).collect();
-        caches.spawn(token_watches, (caches.tokens.clone(), token_writer), &outlet, Self::on_token);
+        caches.spawn(
+            token_watches,
+            (caches.tokens.clone(), token_writer),
+            (&outlet, Self::on_token),
+        );
         caches.spawn(
             provider_watches,
             (caches.providers.clone(), provider_writer),
-            &outlet,
-            Self::on_provider,
+            (&outlet, Self::on_provider),
         );
         wait_for(&caches.tokens).await;
         wait_for(&caches.providers).await;
@@ -122,15 +128,13 @@ impl Caches {
             caches.spawn(
                 watches,
                 (caches.cluster_providers.clone(), cluster_writer),
-                &outlet,
-                Self::on_cluster_provider,
+                (&outlet, Self::on_cluster_provider),
             );
             let watches = vec![events(Api::all(client.clone()))];
             caches.spawn(
                 watches,
                 (caches.namespaces.clone(), namespace_writer),
-                &outlet,
-                Self::on_namespace,
+                (&outlet, Self::on_namespace),
             );
             wait_for(&caches.cluster_providers).await;
             wait_for(&caches.namespaces).await;
@@ -242,8 +246,7 @@ impl Caches {
         self: &Arc<Self>,
         watches: Vec<Watched<K>>,
         (reader, mut writer): (Store<K>, Writer<K>),
-        outlet: &Outlet,
-        react: fn(&Self, Change<'_, K>, &Outlet),
+        (outlet, react): (&Outlet, Reaction<K>),
     ) where
         K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
     {
@@ -268,9 +271,9 @@ impl Caches {
                 writer.apply_watcher_event(&event);
                 match &event {
                     Event::Apply(object) => {
-                        react(&caches, Change::Set { before, now: object }, &outlet)
+                        react(&caches, &Change::Set { before, now: object }, &outlet);
                     }
-                    Event::Delete(object) => react(&caches, Change::Gone(object), &outlet),
+                    Event::Delete(object) => react(&caches, &Change::Gone(object), &outlet),
                     Event::Init | Event::InitApply(_) | Event::InitDone => {}
                 }
             }

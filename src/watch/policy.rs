@@ -1,5 +1,6 @@
 //! How free namespaces are to bring providers of their own.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use clap::ValueEnum;
@@ -104,7 +105,7 @@ impl ProviderPolicy {
 }
 
 fn is_of_catalogue(document: &ProviderDocument) -> bool {
-    let rest = ProviderDocument { preset: None, variables: Default::default(), ..document.clone() };
+    let rest = ProviderDocument { preset: None, variables: BTreeMap::new(), ..document.clone() };
     document.preset.is_some() && rest == ProviderDocument::default()
 }
 

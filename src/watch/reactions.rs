@@ -28,14 +28,14 @@ pub(super) struct Outlet {
 }
 
 impl Caches {
-    pub(super) fn on_token(&self, change: Change<'_, OAuthClientToken>, outlet: &Outlet) {
+    pub(super) fn on_token(&self, change: &Change<'_, OAuthClientToken>, outlet: &Outlet) {
         if change.is_of_spec() {
             // It may use another provider now, which is counted.
             outlet.listener.provider_changed();
         }
         match change {
             Change::Set { before, now } => {
-                if before.is_none_or(|before| concerns(&before, now)) {
+                if before.as_ref().is_none_or(|before| concerns(before, now)) {
                     outlet.send(ObjectRef::from_obj(now));
                 }
             }
@@ -46,9 +46,9 @@ impl Caches {
         }
     }
 
-    pub(super) fn on_provider(&self, change: Change<'_, OAuthProvider>, outlet: &Outlet) {
+    pub(super) fn on_provider(&self, change: &Change<'_, OAuthProvider>, outlet: &Outlet) {
         let provider = change.object();
-        if let Change::Gone(gone) = &change {
+        if let Change::Gone(gone) = change {
             self.endpoints().forget(ProviderKind::OAuthProvider, &gone.uid().unwrap_or_default());
         }
         if change.is_of_spec() {
@@ -64,11 +64,11 @@ impl Caches {
 
     pub(super) fn on_cluster_provider(
         &self,
-        change: Change<'_, ClusterOAuthProvider>,
+        change: &Change<'_, ClusterOAuthProvider>,
         outlet: &Outlet,
     ) {
         let provider = change.object();
-        if let Change::Gone(gone) = &change {
+        if let Change::Gone(gone) = change {
             self.endpoints()
                 .forget(ProviderKind::ClusterOAuthProvider, &gone.uid().unwrap_or_default());
         }
@@ -84,10 +84,10 @@ impl Caches {
     /// A namespace's labels say which cluster providers admit it.
     pub(super) fn on_namespace(
         &self,
-        change: Change<'_, PartialObjectMeta<Namespace>>,
+        change: &Change<'_, PartialObjectMeta<Namespace>>,
         outlet: &Outlet,
     ) {
-        let relabelled = match &change {
+        let relabelled = match change {
             Change::Set { before: Some(before), now } => before.labels() != now.labels(),
             _ => true,
         };

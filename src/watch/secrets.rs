@@ -245,7 +245,7 @@ mod tests {
         let (index, token) = index();
         assert_eq!(index.observe(&ALL, Event::Apply(secret("stranger", 1))), []);
         assert!(matches!(index.known(&key("stranger")), Known::Nothing));
-        assert_eq!(index.observe(&ALL, Event::Apply(secret("a", 1))), [token.clone()]);
+        assert_eq!(index.observe(&ALL, Event::Apply(secret("a", 1))), vec![token.clone()]);
         index.refer(&token, vec![]);
         assert!(matches!(index.known(&key("a")), Known::Nothing));
     }

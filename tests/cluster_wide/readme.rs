@@ -81,7 +81,7 @@ async fn every_command_of_the_readme_works() {
     let [install, four] = quickstart.as_slice() else { panic!("two quickstart blocks") };
     // The control plane is up already, whichever it is.
     let install: String =
-        install.lines().filter(|l| l.starts_with("kubectl")).map(|l| format!("{l}\n")).collect();
+        install.lines().filter(|l| l.starts_with("kubectl")).collect::<Vec<_>>().join("\n");
     run(&install);
     // The terminals shall start what they name, not build it while others wait.
     run("cargo build --quiet --workspace --bins");

@@ -42,7 +42,7 @@ fn blocks() -> Vec<Block> {
                     open = Some(Block { place, info: info.to_owned(), text: String::new() });
                 }
                 (Some(_), Some(_)) => blocks.extend(open.take()),
-                (None, Some(block)) => block.text.push_str(&format!("{line}\n")),
+                (None, Some(block)) => block.text.extend([line, "\n"]),
                 (None, None) => {}
             }
         }
