@@ -190,7 +190,7 @@ impl Context {
     /// A Secret's metadata. Absence from the index proves nothing: a new name is looked up once.
     async fn look(&self, key: &SecretKey) -> Result<Option<Arc<TargetMeta>>, Error> {
         match self.caches.secrets.known(key) {
-            Known::Absent => Ok(None),
+            Known::Absent(_) => Ok(None),
             Known::Present(meta) => Ok(Some(meta)),
             Known::Nothing => Ok(self.engine.edge.look(key).await?.map(Arc::new)),
         }

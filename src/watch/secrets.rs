@@ -20,8 +20,8 @@ use crate::decide::{ControllerRef, SecretKey, TargetMeta};
 pub enum Known {
     /// Nothing yet: look.
     Nothing,
-    /// It does not exist.
-    Absent,
+    /// It does not exist. Holds the version of its deletion, where that was watched.
+    Absent(Option<u64>),
     /// It exists.
     Present(Arc<TargetMeta>),
 }
@@ -81,7 +81,7 @@ impl SecretIndex {
             }
             Event::InitDone => {
                 let gone = index.unlisted.remove(scope).unwrap_or_default();
-                gone.iter().flat_map(|key| index.set(key, Known::Absent)).collect()
+                gone.iter().flat_map(|key| index.set(key, Known::Absent(None))).collect()
             }
             Event::Apply(secret) => {
                 let (key, meta) = (key_of(&secret.metadata), TargetMeta::of(&secret.metadata));
@@ -95,7 +95,7 @@ impl SecretIndex {
                 // One that was made again meanwhile is not the one that this event is about.
                 match index.is_older(&key, &meta) {
                     true => Vec::new(),
-                    false => index.set(&key, Known::Absent),
+                    false => index.set(&key, Known::Absent(version(&meta))),
                 }
             }
         }
@@ -109,7 +109,7 @@ impl SecretIndex {
         secret: Option<&PartialObjectMeta<Secret>>,
     ) -> Option<TargetMeta> {
         let meta = secret.map(|secret| TargetMeta::of(&secret.metadata));
-        let known = meta.clone().map_or(Known::Absent, |meta| Known::Present(Arc::new(meta)));
+        let known = meta.clone().map_or(Known::Absent(None), |meta| Known::Present(Arc::new(meta)));
         let mut index = self.lock();
         if !index.known.contains_key(key) {
             index.set(key, known);
@@ -150,7 +150,7 @@ impl Index {
     fn differs(&self, key: &SecretKey, seen: Option<&TargetMeta>) -> bool {
         match (self.known.get(key), seen) {
             (Some(Known::Present(known)), Some(seen)) => **known != *seen,
-            (Some(Known::Present(_)), None) => true,
+            (Some(Known::Present(_)), None) | (Some(Known::Absent(Some(_))), Some(_)) => true,
             _ => false,
         }
     }
@@ -158,12 +158,17 @@ impl Index {
     /// Whether an event tells of an older state than the one that is known: our own writes are
     /// known before the watch tells of what came before them.
     fn is_older(&self, key: &SecretKey, event: &TargetMeta) -> bool {
-        let version = |meta: &TargetMeta| meta.resource_version.parse::<u64>().ok();
         match self.known.get(key) {
             Some(Known::Present(known)) => version(event) < version(known),
+            Some(Known::Absent(Some(deleted))) => version(event) < Some(*deleted),
             _ => false,
         }
     }
+}
+
+/// Versions can be compared as numbers, as long as the store was not restored in between.
+fn version(meta: &TargetMeta) -> Option<u64> {
+    meta.resource_version.parse().ok()
 }
 
 fn key_of(meta: &ObjectMeta) -> SecretKey {
@@ -226,7 +231,7 @@ mod tests {
         SecretKey { namespace: "web".into(), name: name.into() }
     }
 
-    fn version(index: &SecretIndex, name: &str) -> Option<String> {
+    fn known_version(index: &SecretIndex, name: &str) -> Option<String> {
         match index.known(&key(name)) {
             Known::Present(meta) => Some(meta.resource_version.clone()),
             _ => None,
@@ -256,7 +261,7 @@ mod tests {
         index.note_written(&key("a"), None, &secret("a", 5));
         assert_eq!(index.observe(&ALL, Event::Apply(secret("a", 4))), []);
         assert_eq!(index.observe(&ALL, Event::Delete(secret("a", 3))), []);
-        assert_eq!(version(&index, "a").as_deref(), Some("5"));
+        assert_eq!(known_version(&index, "a").as_deref(), Some("5"));
     }
 
     #[test]
@@ -264,13 +269,13 @@ mod tests {
         let (index, token) = index();
         assert_eq!(index.observe(&ALL, Event::Apply(secret("a", 2))), [token]);
         assert_eq!(index.note_read(&key("a"), None), None);
-        assert_eq!(version(&index, "a").as_deref(), Some("2"));
+        assert_eq!(known_version(&index, "a").as_deref(), Some("2"));
         index.note_read(&key("a"), Some(&secret("a", 1)));
         index.note_written(&key("a"), None, &secret("a", 1));
-        assert_eq!(version(&index, "a").as_deref(), Some("2"));
+        assert_eq!(known_version(&index, "a").as_deref(), Some("2"));
         index.observe(&ALL, Event::Delete(secret("a", 3)));
         index.note_read(&key("a"), Some(&secret("a", 2)));
-        assert!(matches!(index.known(&key("a")), Known::Absent));
+        assert!(matches!(index.known(&key("a")), Known::Absent(_)));
     }
 
     #[test]
@@ -279,7 +284,20 @@ mod tests {
         index.note_written(&key("a"), None, &secret("a", 500));
         let Known::Present(seen) = index.known(&key("a")) else { panic!() };
         index.note_written(&key("a"), Some(&seen), &secret("a", 7));
-        assert_eq!(version(&index, "a").as_deref(), Some("7"));
+        assert_eq!(known_version(&index, "a").as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn a_deletion_that_overtakes_the_answer_to_our_write_stands() {
+        let (index, _) = index();
+        index.note_read(&key("a"), Some(&secret("a", 4)));
+        let seen = TargetMeta::of(&secret("a", 4).metadata);
+        index.observe(&ALL, Event::Delete(secret("a", 6)));
+        index.note_written(&key("a"), Some(&seen), &secret("a", 5));
+        assert!(matches!(index.known(&key("a")), Known::Absent(Some(6))));
+        // Made anew after that, it is there.
+        index.note_written(&key("a"), None, &secret("a", 7));
+        assert_eq!(known_version(&index, "a").as_deref(), Some("7"));
     }
 
     #[test]
@@ -292,8 +310,8 @@ mod tests {
         // Restored from backup: versions are lower, and "b" is gone.
         assert_eq!(index.observe(&ALL, Event::InitApply(secret("a", 7))), [token]);
         assert_eq!(index.observe(&ALL, Event::InitDone), [Trigger::new("other").within("web")]);
-        assert_eq!(version(&index, "a").as_deref(), Some("7"));
-        assert!(matches!(index.known(&key("b")), Known::Absent));
+        assert_eq!(known_version(&index, "a").as_deref(), Some("7"));
+        assert!(matches!(index.known(&key("b")), Known::Absent(_)));
     }
 
     #[test]
@@ -303,6 +321,6 @@ mod tests {
         index.observe(&ALL, Event::Init);
         index.note_written(&key("a"), None, &secret("a", 2));
         assert_eq!(index.observe(&ALL, Event::InitDone), []);
-        assert_eq!(version(&index, "a").as_deref(), Some("2"));
+        assert_eq!(known_version(&index, "a").as_deref(), Some("2"));
     }
 }
