@@ -86,7 +86,10 @@ impl<E: Edge> Engine<E> {
     ) -> Option<Outcome> {
         // Behind a provider that hangs time passes: what is read is read after that.
         let _place = self.gates.enter(materials.endpoint.origin()).await;
-        let prepared = match self.prepare(case, materials).await {
+        if let Err(error) = self.may_adopt(case).await {
+            return Some(Outcome::Failed { error, attempt: self.attempt(case) });
+        }
+        let prepared = match self.prepare(materials).await {
             Ok(prepared) => prepared,
             // Nothing was asked, and nothing will be until an input changes.
             Err(error) if is_unusable(&error) => {
@@ -160,10 +163,15 @@ impl<E: Edge> Engine<E> {
         }
     }
 
-    async fn prepare(&self, case: &Case, materials: &Materials) -> Result<Prepared, Error> {
-        if ownership(&case.snapshot) == Holder::Consenting {
-            self.edge.may_adopt(&case.target_key()).await?;
+    /// A target that is to be taken over is looked at before anything is asked for it.
+    async fn may_adopt(&self, case: &Case) -> Result<(), Error> {
+        match ownership(&case.snapshot) {
+            Holder::Consenting => self.edge.may_adopt(&case.target_key()).await,
+            _ => Ok(()),
         }
+    }
+
+    async fn prepare(&self, materials: &Materials) -> Result<Prepared, Error> {
         let credentials = self.edge.credentials(&materials.credentials).await?;
         let inputs = self.inputs(materials, &credentials)?;
         let newlines = credentials.ending_in_newline(materials.endpoint.credential_keys());

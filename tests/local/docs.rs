@@ -100,3 +100,13 @@ fn every_make_target_in_the_text_exists() {
         }
     }
 }
+
+#[test]
+fn every_preset_has_an_example() {
+    for preset in tokenward::catalogue::entries().keys() {
+        let file = Path::new(ROOT).join("examples/providers").join(format!("{preset}.yaml"));
+        let text =
+            fs::read_to_string(&file).unwrap_or_else(|_| panic!("{} is missing", file.display()));
+        assert!(text.contains(&format!("preset: {preset}\n")), "{}", file.display());
+    }
+}
