@@ -48,5 +48,5 @@ cluster: ## A real control plane on loopback; kubeconfig and kubectl under targe
 	@hack/cluster/up
 
 .PHONY: cluster-down
-cluster-down: ## End it
+cluster-down: ## End the control plane that `make cluster` started
 	@hack/cluster/down

@@ -38,8 +38,3 @@ impl std::fmt::Debug for Clock {
 pub fn to_kube(time: DateTime<Utc>) -> Time {
     Time(Timestamp::from_second(time.timestamp()).unwrap_or(Timestamp::UNIX_EPOCH))
 }
-
-/// Kubernetes' time as ours.
-pub fn from_kube(time: &Time) -> DateTime<Utc> {
-    DateTime::from_timestamp(time.0.as_second(), 0).unwrap_or(DateTime::UNIX_EPOCH)
-}

@@ -8,20 +8,20 @@ use futures::StreamExt;
 use kube::Client;
 use kube::ResourceExt;
 use kube::runtime::Controller;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::act::{Case, ClusterEdge, Engine, Tools};
 use crate::api::OAuthClientToken;
 use crate::clock::Clock;
 use crate::decide::{Delivery, Facts, Holder, SecretKey, Snapshot, TargetMeta, holder};
 use crate::error::{Error, Reason};
-use crate::flow::{Station, Transition, settle, uid};
+use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
-use crate::record::{Ledger, ProviderRecorder, Recorder};
+use crate::record::{Ledger, ProviderRecorder, Recorder, Transition};
 use crate::watch::{Caches, Known, Listener, Trigger, WatchSettings, materials, means};
 
 /// Until a token is looked at again that could not be read or recorded.
@@ -40,13 +40,13 @@ struct Context {
 }
 
 /// What follows from watching.
-struct Ears {
+struct CacheListener {
     ledger: Arc<Ledger>,
     recorder: Arc<Recorder>,
     providers: Arc<Notify>,
 }
 
-impl Listener for Ears {
+impl Listener for CacheListener {
     fn token_gone(&self, token: &OAuthClientToken) {
         self.ledger.forget(uid(token));
         self.recorder.forget(token);
@@ -63,14 +63,14 @@ pub async fn run(client: Client, settings: WatchSettings, tools: Tools) {
     let ledger = Arc::new(Ledger::default());
     let recorder = Arc::new(Recorder::new(client.clone()));
     let providers = Arc::new(Notify::new());
-    let ears = Ears {
+    let listener = CacheListener {
         ledger: Arc::clone(&ledger),
         recorder: Arc::clone(&recorder),
         providers: Arc::clone(&providers),
     };
     let (triggers, triggered) = mpsc::unbounded_channel();
     let stopping = tools.stopping.clone();
-    let filled = Caches::start(&client, settings, triggers, Arc::new(ears));
+    let filled = Caches::start(&client, settings, triggers, Arc::new(listener));
     let caches = tokio::select! {
         caches = filled => caches,
         () = stopping.cancelled() => return,
@@ -106,8 +106,12 @@ async fn drive(
         .graceful_shutdown_on(stop)
         .run(reconcile, |_, _: &Error, _| Action::requeue(PAUSE), context)
         .for_each(|result| async move {
-            if let Err(error) = result {
-                debug!(%error, "a reconciliation ended early");
+            match result {
+                Ok(_) => {}
+                Err(controller::Error::ReconcilerFailed(error, token)) => {
+                    warn!(%token, %error, "it is tried again");
+                }
+                Err(error) => debug!(%error, "a reconciliation did not begin"),
             }
         })
         .await;

@@ -9,12 +9,12 @@ use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use crate::act::{Case, Edge, Engine};
+use crate::api::OAuthClientToken;
 use crate::api::conditions::Stamp;
-use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
 use crate::clock::Clock;
 use crate::decide::{Lesson, Outcome, Plan, decide};
 use crate::error::Error;
-use crate::record::{Ledger, Standing, status};
+use crate::record::{Ledger, Standing, Transition, status};
 use crate::runtime::random;
 
 /// Decisions in a row for one token before others get a turn; two or three are usual.
@@ -50,15 +50,6 @@ pub trait Station: Send + Sync {
         token: &OAuthClientToken,
         change: Transition<'_>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
-}
-
-/// A status that was, and the one that is.
-#[derive(Clone, Copy, Debug)]
-pub struct Transition<'a> {
-    /// As it was last written.
-    pub before: &'a OAuthClientTokenStatus,
-    /// As it is to be written.
-    pub after: &'a OAuthClientTokenStatus,
 }
 
 /// Works on a token until there is nothing to do but wait, and tells for how long: `None` until

@@ -14,6 +14,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A whole token request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Where the platform's own credentials lie where there is no operator with a namespace of its
+/// own.
+pub const PLATFORM_NAMESPACE: &str = "default";
+
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
 pub struct CommonArgs {

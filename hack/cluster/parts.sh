@@ -87,7 +87,7 @@ arguments_of() { # PART
             --etcd-certfile="$PKI/apiserver-etcd.crt" --etcd-keyfile="$PKI/apiserver-etcd.key"
             --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key"
             --client-ca-file="$PKI/ca.crt"
-            # The operator is tested with the rights that its chart gives it.
+            # The operator is tested with the rights that deploy/rbac.yaml gives it.
             --authorization-mode=Node,RBAC
             --enable-admission-plugins=NodeRestriction
             --service-account-issuer=https://kubernetes.default.svc

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -14,7 +13,6 @@ use secrecy::{ExposeSecret, SecretBox};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::managed_fields::handed_over;
 use super::{Edge, TargetWrite, refuse_privileged_type};
 use crate::api::annotations::Owner;
 use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken};
@@ -22,13 +20,11 @@ use crate::decide::{Holder, SecretKey, TargetMeta, holder, not_owned};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
-use crate::watch::SecretIndex;
+use crate::runtime::{ApiError, in_time, names_uid};
+use crate::watch::{SecretIndex, handed_over};
 
 /// API requests of ours under way at once. More gains little: the API server is the bound.
 const IN_FLIGHT: usize = 32;
-
-/// Longest time that one API request may take, the client's own retries included.
-const API_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a write is decided again because the target changed under it.
 const WRITE_ROUNDS: usize = 4;
@@ -59,14 +55,9 @@ impl ClusterEdge {
     }
 
     /// Makes an API request, bounded in number and time.
-    async fn call<T>(
-        &self,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<kube::Result<T>, Error> {
+    async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
         let _place = self.in_flight.acquire().await;
-        tokio::time::timeout(API_TIMEOUT, request)
-            .await
-            .map_err(|_| Error::new(Reason::ReadFailed, "the API server did not answer in time"))
+        in_time(request).await
     }
 
     async fn round(&self, write: &TargetWrite, seen: Option<&TargetMeta>) -> Result<Round, Error> {
@@ -93,9 +84,9 @@ impl ClusterEdge {
         let parameters =
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let api = self.secrets(&write.key.namespace);
-        match self.call(api.create(&parameters, &secret)).await? {
+        match self.call(api.create(&parameters, &secret)).await {
             Ok(made) => Ok(Round::Written(Box::new(without_values(made)))),
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Round::Changed),
+            Err(ApiError::Refused(status)) if status.is_already_exists() => Ok(Round::Changed),
             Err(error) => Err(write_failed(&write.key, &error)),
         }
     }
@@ -108,11 +99,11 @@ impl ClusterEdge {
         let api = self.secrets(&write.key.namespace);
         let parameters = PatchParams::apply(MANAGER).force();
         let patch = Patch::Apply(&secret);
-        match self.call(api.patch_metadata(&write.key.name, &parameters, &patch)).await? {
+        match self.call(api.patch_metadata(&write.key.name, &parameters, &patch)).await {
             Ok(written) => Ok(Round::Written(Box::new(written))),
             // 409: another version, or gone. 422 on the uid: deleted and made again.
-            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Round::Changed),
-            Err(kube::Error::Api(status)) if names_uid(&status) => Ok(Round::Changed),
+            Err(ApiError::Refused(status)) if status.is_conflict() => Ok(Round::Changed),
+            Err(ApiError::Refused(status)) if names_uid(&status) => Ok(Round::Changed),
             Err(error) => Err(write_failed(&write.key, &error)),
         }
     }
@@ -128,10 +119,10 @@ impl ClusterEdge {
         let api = self.secrets(&write.key.namespace);
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        match self.call(api.patch_metadata(&write.key.name, &parameters, &patch)).await? {
+        match self.call(api.patch_metadata(&write.key.name, &parameters, &patch)).await {
             Ok(_) => Ok(Round::Changed),
             // Garbage collection may be faster.
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
+            Err(ApiError::Refused(status)) if status.is_conflict() || status.is_not_found() => {
                 Ok(Round::Changed)
             }
             Err(error) => Err(write_failed(&write.key, &error)),
@@ -158,23 +149,23 @@ impl ClusterEdge {
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         match self.call(api.patch_metadata(&key.name, &parameters, &patch)).await {
-            Ok(Ok(handed)) => handed,
+            Ok(handed) => handed,
             // Somebody was faster; the next write finds the entry again.
-            _ => written,
+            Err(_) => written,
         }
     }
 
     /// Looks at a Secret's metadata and tells the index.
     pub async fn look(&self, key: &SecretKey) -> Result<Option<TargetMeta>, Error> {
         let api = self.secrets(&key.namespace);
-        let found = self.call(api.get_metadata_opt(&key.name)).await?;
+        let found = self.call(api.get_metadata_opt(&key.name)).await;
         let found = found.map_err(|error| read_failed(key, &error))?;
         Ok(self.index.note_read(key, found.as_ref()))
     }
 
     async fn get(&self, key: &SecretKey) -> Result<Option<Secret>, Error> {
         let api = self.secrets(&key.namespace);
-        self.call(api.get_opt(&key.name)).await?.map_err(|error| read_failed(key, &error))
+        self.call(api.get_opt(&key.name)).await.map_err(|error| read_failed(key, &error))
     }
 
     /// A target that is the owner's, whole.
@@ -232,9 +223,9 @@ impl Edge for ClusterEdge {
             Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
         let parameters = DeleteParams::default().preconditions(preconditions);
         let api = self.secrets(&key.namespace);
-        match self.call(api.delete(&key.name, &parameters)).await? {
+        match self.call(api.delete(&key.name, &parameters)).await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(ApiError::Refused(status)) if status.is_not_found() => Ok(()),
             Err(error) => Err(write_failed(key, &error)),
         }
     }
@@ -284,36 +275,18 @@ fn refuse_privileged(key: &SecretKey, secret: &Secret) -> Result<(), Error> {
     refuse_privileged_type(key, secret.type_.as_deref())
 }
 
-/// Whether the API server refuses because the object is not the one that was meant.
-pub(crate) fn names_uid(status: &kube::core::Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.field == "metadata.uid")
+fn read_failed(key: &SecretKey, error: &ApiError) -> Error {
+    Error::new(Reason::ReadFailed, format!("Secret {key} could not be read: {error}"))
 }
 
-fn read_failed(key: &SecretKey, error: &kube::Error) -> Error {
-    Error::new(Reason::ReadFailed, format!("Secret {key} could not be read: {}", describe(error)))
-}
-
-fn write_failed(key: &SecretKey, error: &kube::Error) -> Error {
+fn write_failed(key: &SecretKey, error: &ApiError) -> Error {
     let class = match error {
         // A quota, a policy or RBAC: a person's matter.
-        kube::Error::Api(status) if status.is_forbidden() || status.is_invalid() => {
+        ApiError::Refused(status) if status.is_forbidden() || status.is_invalid() => {
             Class::Permanent
         }
         _ => Class::Transient,
     };
-    let message = format!("Secret {key} could not be written: {}", describe(error));
+    let message = format!("Secret {key} could not be written: {error}");
     Error::new(Reason::WriteFailed, message).with_class(class)
-}
-
-/// The API server's word on it, which may quote names and policies but no values of ours, save
-/// where it judges the object itself.
-pub(crate) fn describe(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if status.is_invalid() => {
-            "the API server calls it invalid".to_owned()
-        }
-        kube::Error::Api(status) => format!("{} ({})", status.reason, status.code),
-        _ => "the API server cannot be reached".to_owned(),
-    }
 }

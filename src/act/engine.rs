@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::gates::Gates;
-use super::{Case, Edge, Materials, TargetWrite};
+use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
@@ -18,9 +17,7 @@ use crate::decide::{Attempt, FetchOrder, HeldToken, Holder, Outcome, Plan, Secre
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{Credentials, Digester, Issued, TokenRequest, Transport};
 use crate::render::{Shown, read_back, render};
-
-/// A provider that adds no more than this to a token's life handed back the same one.
-const SAME_TOKEN_GAIN: TimeDelta = TimeDelta::seconds(5);
+use crate::watch::Materials;
 
 /// Once the engine is stopping, how long an answer is still waited for. What is left of the
 /// 30 s that a pod has by default is for writing it.
@@ -197,7 +194,11 @@ impl<E: Edge> Engine<E> {
         let held = HeldToken {
             issued_at: whole_seconds(issued.life.issued_at),
             expires_at: whole_seconds(issued.life.expires_at),
-            refresh_at: whole_seconds(self.refresh_at(&issued, order, &fingerprint)),
+            refresh_at: whole_seconds(order.refresh_at(
+                &fingerprint,
+                issued.life.issued_at,
+                issued.life.expires_at,
+            )),
             token_type: issued.token_type.clone(),
             scopes: issued.scopes,
             secret_name: case.snapshot.secret_name().to_owned(),
@@ -220,17 +221,6 @@ impl<E: Edge> Engine<E> {
             "token written"
         );
         Ok(held)
-    }
-
-    fn refresh_at(&self, issued: &Issued, order: &FetchOrder, fingerprint: &str) -> DateTime<Utc> {
-        let same = order.held.as_ref().is_some_and(|held| {
-            held.fingerprint.as_deref() == Some(fingerprint)
-                && issued.life.expires_at - held.expires_at <= SAME_TOKEN_GAIN
-        });
-        match same {
-            true => order.pace.same_token_again_at(self.clock.now(), issued.life.expires_at),
-            false => order.pace.refresh_at(issued.life.issued_at, issued.life.expires_at),
-        }
     }
 
     async fn write(

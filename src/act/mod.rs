@@ -4,24 +4,20 @@
 mod cluster;
 mod engine;
 mod gates;
-mod managed_fields;
-
-pub(crate) use managed_fields::owned_data_keys;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 
 pub use cluster::ClusterEdge;
-pub(crate) use cluster::{describe, names_uid};
 pub use engine::{Engine, Tools};
 
 use crate::api::PRIVILEGED_SECRET_TYPES;
 use crate::api::annotations::Owner;
 use crate::decide::{SecretKey, Snapshot, TargetMeta};
 use crate::error::{Error, Reason};
-use crate::oauth::{Asking, Credentials, Endpoint};
+use crate::oauth::Credentials;
 use crate::render::Data;
+use crate::watch::Materials;
 
 /// One token at one moment, with what it takes to act for it.
 #[derive(Clone, Debug)]
@@ -38,17 +34,6 @@ impl Case {
         let namespace = self.snapshot.owner().namespace;
         SecretKey { namespace, name: self.snapshot.secret_name().to_owned() }
     }
-}
-
-/// What a token request is made from.
-#[derive(Clone, Debug)]
-pub struct Materials {
-    /// Where and how to ask.
-    pub endpoint: Arc<Endpoint>,
-    /// What for.
-    pub asking: Asking,
-    /// With whose credentials.
-    pub credentials: SecretKey,
 }
 
 /// A target as it ought to be.

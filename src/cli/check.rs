@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Failure, print, tell};
 use crate::manifests::{Complaint, cross_check, read};
+use crate::settings::PLATFORM_NAMESPACE;
 
 /// Flags of `check`.
 #[derive(Args, Clone, Debug)]
@@ -18,7 +19,7 @@ pub(super) struct CheckArgs {
         long,
         value_name = "NS",
         env = "TOKENWARD_CLUSTER_RESOURCE_NAMESPACE",
-        default_value = "default"
+        default_value = PLATFORM_NAMESPACE
     )]
     pub cluster_resource_namespace: String,
 }

@@ -16,6 +16,7 @@ use crate::settings::CommonArgs;
 /// Keeps OAuth 2.0 access tokens fresh in Kubernetes Secrets.
 #[derive(Debug, Parser)]
 #[command(name = "tokenward", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input")]
 struct Cli {
     #[command(flatten)]
     common: CommonArgs,
@@ -27,7 +28,8 @@ struct Cli {
 enum Command {
     /// Run on a cluster (all namespaces by default)
     Controller(crate::settings::ControllerArgs),
-    /// Run without a cluster: manifests in, files out
+    /// Run without a cluster: manifests in, files out. A ClusterOAuthProvider's own credentials are
+    /// looked for in namespace `default`
     Local(crate::settings::LocalArgs),
     /// Validate manifests as the API server would, without one
     Check(check::CheckArgs),

@@ -1,6 +1,6 @@
 //! The decision.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::HeldToken;
 use super::ownership::{Holder, not_owned};
@@ -58,6 +58,29 @@ pub struct FetchOrder {
     pub without_target: bool,
     /// The token that is there, to tell whether the provider hands it back.
     pub held: Option<HeldToken>,
+}
+
+/// A provider that adds no more than this to a token's life handed back the same one.
+const SAME_TOKEN_GAIN: TimeDelta = TimeDelta::seconds(5);
+
+impl FetchOrder {
+    /// When to ask again after a token that was issued and expires then: before its expiry, or,
+    /// where the provider handed back the token that is there, as its patience has it.
+    pub fn refresh_at(
+        &self,
+        fingerprint: &str,
+        issued_at: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        let same = self.held.as_ref().is_some_and(|held| {
+            held.fingerprint.as_deref() == Some(fingerprint)
+                && expires_at - held.expires_at <= SAME_TOKEN_GAIN
+        });
+        match same {
+            true => self.pace.same_token_again_at(issued_at, expires_at),
+            false => self.pace.refresh_at(issued_at, expires_at),
+        }
+    }
 }
 
 /// Decides. `random` is in `0.0..1.0`.

@@ -1,5 +1,5 @@
 //! When: the lead before an expiry, the floor between requests, the backoff after a failure.
-//! Source of the figures: DESIGN, "Time"; kubelet's delay was measured at 41 to 75 s.
+//! The figures and their reasons are in `docs/adr/0010-schedule.md`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -220,7 +220,7 @@ mod tests {
         Pace { delivery, min_interval: None, random: 0.5 }
     }
 
-    // The table of KNOBS section 4.
+    // The table of docs/adr/0010-schedule.md and more.
     #[rstest]
     #[case(300, 160, 240)]
     #[case(600, 460, 480)]

@@ -339,14 +339,7 @@ impl World {
             }
         };
         let fingerprint = self.issued.0.to_string();
-        let same = order.held.as_ref().is_some_and(|held| {
-            held.fingerprint.as_ref() == Some(&fingerprint)
-                && expires_at - held.expires_at <= TimeDelta::seconds(5)
-        });
-        let refresh_at = match same {
-            true => order.pace.same_token_again_at(self.now, expires_at),
-            false => order.pace.refresh_at(self.now, expires_at),
-        };
+        let refresh_at = order.refresh_at(&fingerprint, self.now, expires_at);
         let held = HeldToken {
             issued_at: self.now,
             expires_at,

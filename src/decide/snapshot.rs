@@ -71,19 +71,12 @@ pub struct ControllerRef {
 impl Snapshot {
     /// The Secret that the token goes to.
     pub fn secret_name(&self) -> &str {
-        let name = self.token.metadata.name.as_deref().unwrap_or_default();
-        self.token.spec.target.secret_name.as_deref().unwrap_or(name)
+        self.token.secret_name()
     }
 
     /// The token, as the owner annotation names it.
     pub fn owner(&self) -> Owner {
-        let meta = &self.token.metadata;
-        Owner {
-            kind: "OAuthClientToken".to_owned(),
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            name: meta.name.clone().unwrap_or_default(),
-            uid: meta.uid.clone().unwrap_or_default(),
-        }
+        self.token.owner()
     }
 
     /// The value of the annotation that asks for a refresh.

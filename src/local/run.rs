@@ -21,9 +21,9 @@ use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
 use crate::clock::Clock;
 use crate::decide::{Delivery, Facts, Holder, Means, SecretKey, Snapshot, holder};
 use crate::error::{Error, Reason};
-use crate::flow::{Station, Transition, settle, uid};
+use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport, TransportSettings};
-use crate::record::{Ledger, notices};
+use crate::record::{Ledger, Transition, notices};
 use crate::watch::{materials, means};
 
 /// Until a token is looked at again that could not be read or recorded.

@@ -11,11 +11,8 @@ use crate::decide::{Applicant, SecretKey, admit, own_credentials};
 use crate::error::{Error, Reason, nearest};
 use crate::manifests::{Key, Manifests, SecretManifest};
 use crate::oauth::{Credentials, Digester, Endpoint};
+use crate::settings::PLATFORM_NAMESPACE;
 use crate::watch::{Resolved, compile};
-
-/// The namespace of the platform's own credentials: what an operator's own namespace is on a
-/// cluster.
-const PLATFORM_NAMESPACE: &str = "default";
 
 type Endpoints = HashMap<Key, Result<Arc<Endpoint>, Error>>;
 
@@ -66,11 +63,11 @@ impl Source {
                 let labels = self.manifests.namespace_labels(&namespace);
                 let applicant =
                     Applicant { token: &token.spec, namespace: &namespace, labels: &labels };
-                let provider = self.manifests.cluster_providers.get(&key);
-                let credentials = match provider {
-                    Some(provider) => admit(&provider.object.spec, applicant, PLATFORM_NAMESPACE)?,
-                    None => own_credentials(&token.spec, &namespace)?,
-                };
+                let spec =
+                    self.manifests.cluster_providers.get(&key).map(|found| &found.object.spec);
+                // The same manifests that the endpoint is from.
+                let spec = spec.ok_or_else(|| in_no_manifest(kind, &key, ""))?;
+                let credentials = admit(spec, applicant, PLATFORM_NAMESPACE)?;
                 Ok(Resolved { endpoint: endpoint.clone()?, credentials })
             }
         }
@@ -108,7 +105,11 @@ fn found<'a>(
     endpoints.get(key).ok_or_else(|| {
         let beside = endpoints.keys().filter(|(namespace, _)| *namespace == key.0);
         let hint = nearest(&key.1, beside.map(|(_, name)| name.as_str()));
-        let message = format!("{} {:?} is in no manifest{hint}", kind.as_str(), key.1);
-        Error::new(Reason::ProviderNotFound, message)
+        in_no_manifest(kind, key, &hint)
     })
+}
+
+fn in_no_manifest(kind: ProviderKind, key: &Key, hint: &str) -> Error {
+    let message = format!("{} {:?} is in no manifest{hint}", kind.as_str(), key.1);
+    Error::new(Reason::ProviderNotFound, message)
 }

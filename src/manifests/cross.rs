@@ -219,9 +219,7 @@ impl<'a> Check<'a> {
         const PATH: &str = "spec.target.secretName";
         let name = token.object.metadata.name.clone().unwrap_or_default();
         let namespace = token.object.metadata.namespace.clone().unwrap_or_default();
-        let secret_name =
-            token.object.spec.target.secret_name.clone().unwrap_or_else(|| name.clone());
-        let key = (namespace, secret_name);
+        let key = (namespace, token.object.secret_name().to_owned());
         if let Some(secret) = self.manifests.secrets.get(&key)
             && !is_given_to(&secret.object, &name)
         {

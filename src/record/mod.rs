@@ -10,4 +10,4 @@ pub use events::{Notice, notices};
 pub use ledger::Ledger;
 pub use providers::ProviderRecorder;
 pub use recorder::Recorder;
-pub use status::{Standing, status};
+pub use status::{Standing, Transition, status};

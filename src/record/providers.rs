@@ -11,18 +11,17 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use crate::act::describe;
 use crate::api::conditions::{self, Holds, READY, Stamp, Verdict};
 use crate::api::{ClusterOAuthProvider, MANAGER, OAuthProvider, ProviderKind, ProviderStatus};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::runtime::{ApiError, in_time};
 use crate::watch::{Caches, Version};
 
 /// The number of tokens is written at most this often.
 const COUNT_INTERVAL: TimeDelta = TimeDelta::seconds(60);
 /// Changes that come together are looked at together.
 const GATHER: Duration = Duration::from_millis(200);
-const API_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Keeps the status of providers.
 pub struct ProviderRecorder {
@@ -124,14 +123,14 @@ impl ProviderRecorder {
                 written.insert(subject.uid.clone(), (now, next));
                 false
             }
-            Err(message) => {
-                warn!(provider = subject.name, message, "a provider's status could not be written");
+            Err(error) => {
+                warn!(provider = subject.name, %error, "a provider's status could not be written");
                 true
             }
         }
     }
 
-    async fn write(&self, subject: &Subject<'_>, status: &ProviderStatus) -> Result<(), String> {
+    async fn write(&self, subject: &Subject<'_>, status: &ProviderStatus) -> Result<(), ApiError> {
         let body = json!({
             "apiVersion": "tokenward.dev/v1alpha1",
             "kind": subject.kind.as_str(),
@@ -150,14 +149,13 @@ impl ProviderRecorder {
                 api.patch_status(&subject.name, &parameters, &patch).await.map(drop)
             }
         };
-        match tokio::time::timeout(API_TIMEOUT, written).await {
-            Ok(Ok(())) => Ok(()),
+        match in_time(written).await {
+            Ok(()) => Ok(()),
             // Gone meanwhile.
-            Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {
+            Err(ApiError::Refused(status)) if status.is_not_found() || status.is_conflict() => {
                 Ok(())
             }
-            Ok(Err(error)) => Err(describe(&error)),
-            Err(_) => Err("the API server did not answer in time".to_owned()),
+            Err(error) => Err(error),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Status and events of tokens, written to the API server.
 
-use std::time::Duration;
-
 use k8s_controller::events::{Event, EventRecorder};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{EventType, Reporter};
@@ -10,12 +8,10 @@ use serde_json::json;
 use tracing::{debug, warn};
 
 use super::events::{Notice, notices};
-use crate::act::{describe, names_uid};
+use super::status::Transition;
 use crate::api::{MANAGER, OAuthClientToken, OAuthClientTokenStatus};
 use crate::error::{Error, Reason};
-use crate::flow::Transition;
-
-const API_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::runtime::{ApiError, in_time, names_uid};
 
 /// Writes status and events.
 pub struct Recorder {
@@ -67,22 +63,19 @@ impl Recorder {
         let parameters = PatchParams::apply(MANAGER).force();
         let patch = Patch::Apply(&body);
         let written = api.patch_status(name, &parameters, &patch);
-        match tokio::time::timeout(API_TIMEOUT, written).await {
-            Ok(Ok(_)) => Ok(()),
+        match in_time(written).await {
+            Ok(_) => Ok(()),
             // Deleted meanwhile, or deleted and made again: its successor has its own status.
-            Ok(Err(kube::Error::Api(status)))
+            Err(ApiError::Refused(status))
                 if status.is_not_found() || status.is_conflict() || names_uid(&status) =>
             {
                 debug!(name, code = status.code, "the token is gone, its status is not written");
                 Ok(())
             }
-            Ok(Err(error)) => {
-                Err(Error::new(Reason::WriteFailed, format!("status: {}", describe(&error))))
+            Err(error) => {
+                let message = format!("the status could not be written: {error}");
+                Err(Error::new(Reason::WriteFailed, message))
             }
-            Err(_) => Err(Error::new(
-                Reason::WriteFailed,
-                "status: the API server did not answer in time",
-            )),
         }
     }
 

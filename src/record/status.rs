@@ -19,6 +19,15 @@ pub struct Standing {
     pub stamp: Stamp,
 }
 
+/// A status that was, and the one that is.
+#[derive(Clone, Copy, Debug)]
+pub struct Transition<'a> {
+    /// As it was last written.
+    pub before: &'a OAuthClientTokenStatus,
+    /// As it is to be written.
+    pub after: &'a OAuthClientTokenStatus,
+}
+
 /// The status. Conditions keep their `lastTransitionTime` from `before` where their status stays.
 pub fn status(facts: &Facts, standing: Standing, before: &[Condition]) -> OAuthClientTokenStatus {
     let Standing { verdicts, next_attempt_at, stamp } = standing;

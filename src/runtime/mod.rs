@@ -1,9 +1,11 @@
 //! What every long-running command needs: an end in good order, logs, keys, chance.
 
+mod api_server;
 mod key;
 mod shutdown;
 mod telemetry;
 
+pub(crate) use api_server::{ApiError, in_time, names_uid};
 pub use key::{cluster_key, new_key};
 pub use shutdown::stop_signal;
 pub use telemetry::{LogFormat, init_logs};

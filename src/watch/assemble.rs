@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::act::Materials;
 use crate::api::OAuthClientTokenSpec;
 use crate::decide::{Means, SecretKey};
 use crate::error::Error;
@@ -15,6 +14,17 @@ use crate::oauth::{Asking, Digester, Endpoint, Transport};
 pub struct Resolved {
     /// Where and how to ask.
     pub endpoint: Arc<Endpoint>,
+    /// With whose credentials.
+    pub credentials: SecretKey,
+}
+
+/// What a token request is made from.
+#[derive(Clone, Debug)]
+pub struct Materials {
+    /// Where and how to ask.
+    pub endpoint: Arc<Endpoint>,
+    /// What for.
+    pub asking: Asking,
     /// With whose credentials.
     pub credentials: SecretKey,
 }

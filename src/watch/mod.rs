@@ -4,6 +4,7 @@
 mod assemble;
 mod caches;
 mod endpoints;
+mod managed_fields;
 mod policy;
 mod prune;
 mod reactions;
@@ -12,9 +13,10 @@ mod relist;
 mod secrets;
 mod streams;
 
-pub use assemble::{Resolved, materials, means};
+pub use assemble::{Materials, Resolved, materials, means};
 pub use caches::{Caches, Scope, WatchSettings};
 pub use endpoints::{Endpoints, Version, compile};
+pub(crate) use managed_fields::handed_over;
 pub use policy::{AllowedHost, NamespacedProviders, ProviderPolicy};
 pub use reactions::Listener;
 pub use secrets::{Known, SecretIndex};

@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
+use super::managed_fields::owned_data_keys;
 use super::references::References;
 use super::{Scope, Trigger};
-use crate::act::owned_data_keys;
 use crate::api::{GROUP, MANAGED_BY, MANAGER};
 use crate::decide::{ControllerRef, SecretKey, TargetMeta};
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::api::MANAGER;
 
 /// The data keys that are as we wrote them.
-pub(crate) fn owned_data_keys(entries: &[ManagedFieldsEntry]) -> BTreeSet<String> {
+pub(super) fn owned_data_keys(entries: &[ManagedFieldsEntry]) -> BTreeSet<String> {
     entries
         .iter()
         .filter(|entry| is_ours(entry))
@@ -23,7 +23,7 @@ pub(crate) fn owned_data_keys(entries: &[ManagedFieldsEntry]) -> BTreeSet<String
 }
 
 /// The entries with everything of ours in one `Apply` entry; `None` where that is so already.
-pub(super) fn handed_over(entries: &[ManagedFieldsEntry]) -> Option<Vec<ManagedFieldsEntry>> {
+pub(crate) fn handed_over(entries: &[ManagedFieldsEntry]) -> Option<Vec<ManagedFieldsEntry>> {
     if !entries.iter().any(|entry| is_ours(entry) && is("Update", entry)) {
         return None;
     }

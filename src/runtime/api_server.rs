@@ -1,0 +1,57 @@
+//! Asking the API server: never without an end, and its refusals in words.
+
+use std::fmt;
+use std::time::Duration;
+
+use kube::core::Status;
+
+/// Longest time that one API request may take, the client's own retries included.
+const API_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why an API request failed.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// The API server said no.
+    Refused(Box<Status>),
+    /// No answer in time.
+    Late,
+    /// No connection, or an answer that cannot be read.
+    Unreachable,
+}
+
+/// Makes an API request that ends.
+pub(crate) async fn in_time<T>(
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<T, ApiError> {
+    match tokio::time::timeout(API_TIMEOUT, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(ApiError::Refused(status)),
+        Ok(Err(_)) => Err(ApiError::Unreachable),
+        Err(_) => Err(ApiError::Late),
+    }
+}
+
+impl fmt::Display for ApiError {
+    /// The reason and code only: the API server's message may quote the object.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(status) if status.is_forbidden() => {
+                f.write_str("RBAC, a quota or an admission policy does not allow it (403)")
+            }
+            Self::Refused(status) if status.is_invalid() => {
+                f.write_str("the API server calls it invalid (422)")
+            }
+            Self::Refused(status) => write!(f, "{} ({})", status.reason, status.code),
+            Self::Late => {
+                write!(f, "the API server did not answer within {} s", API_TIMEOUT.as_secs())
+            }
+            Self::Unreachable => f.write_str("the API server cannot be reached"),
+        }
+    }
+}
+
+/// Whether the API server refuses because the object is not the one that was meant.
+pub(crate) fn names_uid(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.field == "metadata.uid")
+}
