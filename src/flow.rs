@@ -23,8 +23,9 @@ const ROUNDS: usize = 6;
 const PAUSE: Duration = Duration::from_secs(2);
 /// A timer is never set below this: a wait of zero would spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
-/// Nor beyond this.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// Nor beyond this: a timer stands still while a machine sleeps, and knows nothing of a clock that
+/// is set. To look again costs no request.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// One edge of the flow.
 pub trait Station: Send + Sync {

@@ -63,17 +63,19 @@ impl ClusterEdge {
     async fn round(&self, write: &TargetWrite, seen: Option<&TargetMeta>) -> Result<Round, Error> {
         match seen {
             None => self.create(write).await,
-            Some(meta) => match holder(meta, &write.owner) {
-                Holder::Another(whose) => Err(not_owned(&write.key.name, &whose)),
-                Holder::Consenting => {
+            Some(meta) => {
+                let holder = holder(meta, &write.owner);
+                if let Holder::Another(whose) = holder {
+                    return Err(not_owned(&write.key.name, &whose));
+                }
+                if meta.is_new_to(&write.owner, &holder) {
                     self.may_adopt(&write.key).await?;
-                    self.apply(write, meta).await
                 }
-                Holder::Us if is_of_former_uid(meta, &write.owner) => {
-                    self.reclaim(write, meta).await
+                match meta.controller.as_ref().is_some_and(|c| c.uid != write.owner.uid) {
+                    true => self.reclaim(write, meta).await,
+                    false => self.apply(write, meta).await,
                 }
-                Holder::Us | Holder::Nobody => self.apply(write, meta).await,
-            },
+            }
         }
     }
 
@@ -129,30 +131,26 @@ impl ClusterEdge {
         }
     }
 
-    /// Makes everything of ours one `Apply` entry in `managedFields`, where it is not.
+    /// Makes everything of ours one `Apply` entry in `managedFields`, where it is not. `None` where
+    /// somebody was faster; the next write finds the entry again.
     async fn hand_over(
         &self,
         key: &SecretKey,
         written: PartialObjectMeta<Secret>,
-    ) -> PartialObjectMeta<Secret> {
+    ) -> Option<PartialObjectMeta<Secret>> {
         let Some(entries) = written.metadata.managed_fields.as_deref().and_then(handed_over) else {
-            return written;
+            return Some(written);
         };
         let operations = json!([
             {"op": "test", "path": "/metadata/uid", "value": written.metadata.uid},
             {"op": "test", "path": "/metadata/resourceVersion", "value": written.metadata.resource_version},
             {"op": "replace", "path": "/metadata/managedFields", "value": entries},
         ]);
-        let Ok(patch) = serde_json::from_value(operations) else { return written };
+        let patch: Patch<()> = Patch::Json(serde_json::from_value(operations).ok()?);
         let api = self.secrets(&key.namespace);
-        let patch: Patch<()> = Patch::Json(patch);
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        match self.call(api.patch_metadata(&key.name, &parameters, &patch)).await {
-            Ok(handed) => handed,
-            // Somebody was faster; the next write finds the entry again.
-            Err(_) => written,
-        }
+        self.call(api.patch_metadata(&key.name, &parameters, &patch)).await.ok()
     }
 
     /// Looks at a Secret's metadata and tells the index.
@@ -171,7 +169,11 @@ impl ClusterEdge {
     /// A target that is the owner's, whole.
     async fn own(&self, key: &SecretKey, owner: &Owner) -> Result<Option<Secret>, Error> {
         let secret = self.get(key).await?;
-        Ok(secret.filter(|secret| holder(&TargetMeta::of(&secret.metadata), owner) == Holder::Us))
+        let is_own =
+            |secret: &Secret| holder(&TargetMeta::of(&secret.metadata), owner) == Holder::Us;
+        let Some(secret) = secret.filter(is_own) else { return Ok(None) };
+        refuse_privileged(key, &secret)?;
+        Ok(Some(secret))
     }
 }
 
@@ -197,8 +199,13 @@ impl Edge for ClusterEdge {
         for _ in 0..WRITE_ROUNDS {
             match self.round(&write, seen.as_ref()).await? {
                 Round::Written(written) => {
-                    let written = self.hand_over(&write.key, *written).await;
-                    self.index.note_written(&write.key, write.seen.as_ref(), &written);
+                    match self.hand_over(&write.key, *written).await {
+                        Some(written) => {
+                            self.index.note_written(&write.key, seen.as_ref(), &written);
+                        }
+                        // What it is now is looked up before the next decision.
+                        None => self.index.forget(&write.key),
+                    }
                     return Ok(());
                 }
                 Round::Changed => seen = self.look(&write.key).await?,
@@ -261,10 +268,6 @@ fn owner_reference(owner: &Owner) -> OwnerReference {
         controller: Some(true),
         block_owner_deletion: None,
     }
-}
-
-fn is_of_former_uid(meta: &TargetMeta, owner: &Owner) -> bool {
-    meta.controller.as_ref().is_some_and(|controller| controller.uid != owner.uid)
 }
 
 fn without_values(secret: Secret) -> PartialObjectMeta<Secret> {

@@ -13,10 +13,10 @@ use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Holder, Outcome, Plan, SecretKey, ownership};
+use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey, ownership};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{Credentials, Digester, Issued, TokenRequest, Transport};
-use crate::render::{Shown, read_back, render};
+use crate::render::{Data, Shown, read_back, render};
 use crate::watch::Materials;
 
 /// Once the engine is stopping, how long an answer is still waited for. What is left of the
@@ -146,8 +146,9 @@ impl<E: Edge> Engine<E> {
             Ok(data) => data,
             Err(error) => return Outcome::Failed { error, attempt: self.attempt(case) },
         };
-        let Some(shown) = data.and_then(|data| read_back(&data, held.expires_at)) else {
-            return Outcome::NothingToWriteAgain;
+        let data = data.unwrap_or_default();
+        let Some(shown) = read_back(&data, held.expires_at) else {
+            return already_there(case, from, &data).unwrap_or(Outcome::NothingToWriteAgain);
         };
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
@@ -162,9 +163,11 @@ impl<E: Edge> Engine<E> {
 
     /// A target that is to be taken over is looked at before anything is asked for it.
     async fn may_adopt(&self, case: &Case) -> Result<(), Error> {
-        match ownership(&case.snapshot) {
-            Holder::Consenting => self.edge.may_adopt(&case.target_key()).await,
-            _ => Ok(()),
+        let (holder, owner) = (ownership(&case.snapshot), case.snapshot.owner());
+        let target = case.snapshot.target.as_ref();
+        match target.is_some_and(|target| target.is_new_to(&owner, &holder)) {
+            true => self.edge.may_adopt(&case.target_key()).await,
+            false => Ok(()),
         }
     }
 
@@ -274,6 +277,15 @@ pub struct Tools {
 
 fn seen(case: &Case) -> String {
     case.snapshot.means.as_ref().map(|means| means.seen.clone()).unwrap_or_default()
+}
+
+/// A later token than the one that is remembered: a write whose answer was lost had its effect.
+fn already_there(case: &Case, name: &str, data: &Data) -> Option<Outcome> {
+    let target = case.snapshot.target.as_ref().filter(|_| name == case.snapshot.secret_name())?;
+    let found = HeldToken::of_target(target, name)?;
+    let held = case.snapshot.facts.held.as_ref()?;
+    (found.issued_at > held.issued_at).then(|| read_back(data, found.expires_at)).flatten()?;
+    Some(Outcome::WrittenAgain { held: found })
 }
 
 /// Whether an error lies in the inputs, so that another try makes sense only when they change.

@@ -52,8 +52,8 @@ pub(crate) mod schema {
     /// Pattern of a DNS-1123 subdomain.
     pub(crate) const OBJECT_NAME: &str =
         r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-    /// Pattern of a duration as Go prints it.
-    pub(crate) const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$";
+    /// Pattern of a duration as Go prints it. More digits would overflow what reads it.
+    pub(crate) const DURATION: &str = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+$";
     /// Pattern of a JSON Pointer (RFC 6901) to something inside of a document.
     pub(crate) const POINTER: &str = r"^(/([^~/]|~[01])*)+$";
 

@@ -27,7 +27,7 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
     })?;
     let watch = settings.watch(&config.default_namespace);
     let mut transport = settings.transport.clone();
-    transport.addresses.api_server = api_server(&config).await;
+    transport.addresses.api_server = api_server(&config).await?;
     let client = Client::try_from(config).map_err(|error| Failure::Failed(error.to_string()))?;
     let key = tokio::select! {
         key = cluster_key(&client, &watch.cluster_resource_namespace) => key.map_err(Failure::Failed)?,
@@ -46,13 +46,13 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the API server listens, as far as it can be told now: token requests never go there.
-async fn api_server(config: &Config) -> Vec<SocketAddr> {
+/// Where the API server listens: token requests never go there.
+async fn api_server(config: &Config) -> Result<Vec<SocketAddr>, Failure> {
     let url = &config.cluster_url;
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 });
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(addresses) => addresses.collect(),
-        Err(_) => Vec::new(),
-    }
+    let addresses = tokio::net::lookup_host((host.as_str(), port)).await.map_err(|error| {
+        Failure::Failed(format!("the API server's host {host:?} cannot be resolved: {error}"))
+    })?;
+    Ok(addresses.collect())
 }

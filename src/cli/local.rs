@@ -21,11 +21,13 @@ const LOOK: Duration = Duration::from_secs(1);
 struct Inputs {
     paths: Vec<PathBuf>,
     out: Vec<PathBuf>,
+    /// The fingerprint of what was read, or of what is about to be.
+    known: u64,
 }
 
 pub(super) fn run(common: &CommonArgs, args: &LocalArgs) -> Result<(), Failure> {
     init_logs(common.log_format, &common.log_level).map_err(Failure::Usage)?;
-    let inputs = Inputs { paths: args.paths.clone(), out: vec![args.out.clone()] };
+    let inputs = Inputs::new(args);
     let source = inputs.read().map_err(|complaints| Failure::Usage(listed(&complaints)))?;
     let settings = LocalSettings { out: args.out.clone(), transport: common.transport() };
     block_on(async {
@@ -58,17 +60,19 @@ async fn once(runner: Arc<Runner>) -> Result<(), Failure> {
 }
 
 /// Keeps tokens fresh and reads manifests again when they change.
-async fn keep(runner: Arc<Runner>, inputs: Inputs) -> Result<(), Failure> {
+async fn keep(runner: Arc<Runner>, mut inputs: Inputs) -> Result<(), Failure> {
     let (changes, sources) = mpsc::channel(1);
     let looking = tokio::spawn(async move {
-        let mut known = inputs.fingerprint();
+        let mut last = inputs.known;
         loop {
             tokio::time::sleep(LOOK).await;
             let now = inputs.fingerprint();
-            if now == known {
+            // What is still being written is left alone until it stands.
+            let stands = std::mem::replace(&mut last, now) == now;
+            if now == inputs.known || !stands {
                 continue;
             }
-            known = now;
+            inputs.known = now;
             match inputs.read() {
                 Ok(source) => {
                     info!("the manifests changed");
@@ -91,6 +95,12 @@ async fn keep(runner: Arc<Runner>, inputs: Inputs) -> Result<(), Failure> {
 }
 
 impl Inputs {
+    fn new(args: &LocalArgs) -> Self {
+        let mut inputs = Self { paths: args.paths.clone(), out: vec![args.out.clone()], known: 0 };
+        inputs.known = inputs.fingerprint();
+        inputs
+    }
+
     /// Everything that the manifests say, if nothing in them is wrong.
     fn read(&self) -> Result<Source, Vec<Complaint>> {
         let reading = read_outside(&self.paths, &self.out);

@@ -8,6 +8,7 @@ mod providers;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -93,9 +94,12 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err(Failure::Failed("a TLS provider was installed already".to_owned()));
     }
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::Failed(format!("the runtime cannot start: {error}")))?
-        .block_on(work)
+        .map_err(|error| Failure::Failed(format!("the runtime cannot start: {error}")))?;
+    let result = runtime.block_on(work);
+    // A name that is still being looked up does not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
 }

@@ -183,7 +183,8 @@ impl HeldToken {
         })
     }
 
-    fn of_target(target: &TargetMeta, secret_name: &str) -> Option<Self> {
+    /// What a target's annotations tell of the token that it holds.
+    pub fn of_target(target: &TargetMeta, secret_name: &str) -> Option<Self> {
         let time = |key: &str| {
             target.annotations.get(key).and_then(|value| parse_time(value)).map(whole_seconds)
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::{Facts, HeldToken};
+use super::ownership::Holder;
 use super::schedule::Delivery;
 use crate::api::annotations::{Owner, REFRESH_REQUESTED_AT};
 use crate::api::{GROUP, OAuthClientToken, keys};
@@ -87,6 +88,13 @@ impl Snapshot {
 }
 
 impl TargetMeta {
+    /// Whether a Secret was never written under this owner's present uid: it may be taken over
+    /// (by consent, or after a restore), but what it is has to be looked at first.
+    pub fn is_new_to(&self, owner: &Owner, holder: &Holder) -> bool {
+        let controlled = self.controller.as_ref().is_some_and(|c| c.uid == owner.uid);
+        matches!(holder, Holder::Consenting | Holder::Us) && !controlled
+    }
+
     /// Whether every key of a token is still as we wrote it.
     pub(super) fn holds(&self, held: &HeldToken) -> bool {
         let has = |key: &str| self.owned_keys.contains(key);

@@ -1,6 +1,6 @@
 //! The flow over a directory: snapshot, decide, act, record, as on a cluster.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use super::Source;
 use super::edge::LocalEdge;
 use super::state::State;
 use crate::act::{Case, Edge, Engine, Tools};
+use crate::api::OAuthClientToken;
 use crate::api::conditions::{self, FRESH, READY};
-use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
 use crate::clock::Clock;
 use crate::decide::{Delivery, Facts, Holder, Means, SecretKey, Snapshot, holder};
 use crate::error::{Error, Reason};
@@ -30,6 +30,9 @@ use crate::watch::{materials, means};
 const PAUSE: Duration = Duration::from_secs(2);
 /// A target that is lost is noticed within this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How long a token is missing from the manifests before its target goes: whoever writes a file
+/// in steps is not to lose it.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// With `--once`: what is due this soon is waited for.
 const WORTH_WAITING: Duration = Duration::from_secs(4);
 
@@ -106,8 +109,8 @@ impl Runner {
             // A person is waiting: no backoff of an earlier run holds this one up.
             runner.take_up(&token, |facts| Facts { retry_at: None, ..facts });
             tasks.spawn(async move {
-                runner.fetch_what_is_due(&token).await;
-                runner.verdict(&token)
+                let done = runner.fetch_what_is_due(&token).await;
+                runner.verdict(&token, done.as_ref().err())
             });
         }
         let mut verdicts = tasks.join_all().await;
@@ -115,23 +118,24 @@ impl Runner {
         verdicts
     }
 
-    async fn fetch_what_is_due(&self, token: &Arc<OAuthClientToken>) {
+    async fn fetch_what_is_due(&self, token: &Arc<OAuthClientToken>) -> Result<(), Error> {
         let asked = || self.ledger.facts(uid(token)).and_then(|facts| facts.last_attempt_at);
         let before = asked();
-        let wait = self.pass(token).await;
+        let wait = settle(self, token).await?;
         // Due in a moment: an urgent request waits for its interval.
         if let Some(wait) = wait.filter(|wait| *wait <= WORTH_WAITING && asked() == before) {
             tokio::time::sleep(wait).await;
-            self.pass(token).await;
+            settle(self, token).await?;
         }
+        Ok(())
     }
 
     /// Keeps tokens fresh until the runner is stopped. New manifests come out of `sources`.
     pub async fn keep(self: Arc<Self>, mut sources: mpsc::Receiver<Source>) {
         let mut tasks = JoinSet::new();
-        let mut running: HashMap<String, CancellationToken> = HashMap::new();
+        let mut running = HashSet::new();
         loop {
-            self.reconcile_tasks(&mut tasks, &mut running);
+            self.start_tasks(&mut tasks, &mut running);
             tokio::select! {
                 () = self.stopping.cancelled() => break,
                 source = sources.recv() => match source {
@@ -147,51 +151,45 @@ impl Runner {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// One task for each token; those of tokens that are gone end, and their targets go.
-    fn reconcile_tasks(
-        self: &Arc<Self>,
-        tasks: &mut JoinSet<()>,
-        running: &mut HashMap<String, CancellationToken>,
-    ) {
-        let source = self.engine.edge.source();
-        let names: Vec<String> = source.tokens().iter().map(|token| full_name(token)).collect();
-        let gone: Vec<String> =
-            running.keys().filter(|name| !names.contains(name)).cloned().collect();
-        for name in gone {
-            if let Some(cancelled) = running.remove(&name) {
-                cancelled.cancel();
+    /// One task for each token that was ever seen.
+    fn start_tasks(self: &Arc<Self>, tasks: &mut JoinSet<()>, running: &mut HashSet<String>) {
+        for token in self.engine.edge.source().tokens() {
+            if running.insert(full_name(token)) {
+                let (runner, token) = (Arc::clone(self), Arc::clone(token));
+                tasks.spawn(async move { runner.keep_one(token).await });
             }
-        }
-        for (name, token) in names.into_iter().zip(source.tokens()) {
-            running.entry(name).or_insert_with(|| {
-                let cancelled = self.stopping.child_token();
-                let (runner, token, until) =
-                    (Arc::clone(self), Arc::clone(token), cancelled.clone());
-                runner.take_up(&token, |facts| facts);
-                tasks.spawn(async move { runner.keep_one(token, until).await });
-                cancelled
-            });
         }
     }
 
-    async fn keep_one(&self, token: Arc<OAuthClientToken>, cancelled: CancellationToken) {
+    /// Keeps one token fresh, as long as it is in the manifests, and again whenever it is.
+    async fn keep_one(&self, mut token: Arc<OAuthClientToken>) {
         let mut changed = self.changed.subscribe();
-        let name = full_name(&token);
-        while !cancelled.is_cancelled() {
+        let mut taken_up = false;
+        while !self.stopping.is_cancelled() {
             changed.borrow_and_update();
             let source = self.engine.edge.source();
-            let Some(token) = source.tokens().iter().find(|token| full_name(token) == name) else {
-                break;
+            let present = source.tokens().iter().find(|other| uid(other) == uid(&token));
+            let wait = match present {
+                Some(present) => {
+                    token = Arc::clone(present);
+                    if !std::mem::replace(&mut taken_up, true) {
+                        self.take_up(&token, |facts| facts);
+                    }
+                    let wait = self.pass(&token).await;
+                    wait.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
+                }
+                None if taken_up => FAREWELL,
+                None => Duration::MAX,
             };
-            let wait = self.pass(token).await.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-            tokio::select! {
-                () = cancelled.cancelled() => break,
-                () = tokio::time::sleep(wait) => {}
-                _ = changed.changed() => {}
+            let slept = tokio::select! {
+                () = self.stopping.cancelled() => false,
+                () = tokio::time::sleep(wait) => true,
+                _ = changed.changed() => false,
+            };
+            if present.is_none() && taken_up && slept {
+                self.leave(&token).await;
+                taken_up = false;
             }
-        }
-        if !self.stopping.is_cancelled() {
-            self.leave(&token).await;
         }
     }
 
@@ -233,19 +231,20 @@ impl Runner {
         }
     }
 
-    fn status_of(&self, token: &OAuthClientToken) -> OAuthClientTokenStatus {
-        self.ledger.written(uid(token))
-    }
-
-    fn verdict(&self, token: &OAuthClientToken) -> Verdict {
-        let status = self.status_of(token);
+    /// How a token stands. What an earlier run has written down counts only as far as it still
+    /// holds.
+    fn verdict(&self, token: &OAuthClientToken, error: Option<&Error>) -> Verdict {
+        let status = self.ledger.written(uid(token));
         let fresh =
             conditions::find(&status.conditions, FRESH).filter(|fresh| fresh.status != "True");
-        Verdict {
-            token: full_name(token),
-            ready: conditions::is_true(&status.conditions, READY),
-            trouble: fresh.map(|fresh| format!("{}: {}", fresh.reason, fresh.message)),
-        }
+        let expires_at = status.token.as_ref().map(|token| token.expires_at);
+        let unexpired = expires_at.is_some_and(|at| at > self.clock.now());
+        let ready = conditions::is_true(&status.conditions, READY);
+        let trouble = match error {
+            Some(error) => Some(format!("{}: {error}", error.reason().as_str())),
+            None => fresh.map(|fresh| format!("{}: {}", fresh.reason, fresh.message)),
+        };
+        Verdict { token: full_name(token), ready: ready && unexpired && error.is_none(), trouble }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is remembered from one run to the next: `OUT/.tokenward/`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,8 @@ use crate::runtime::new_key;
 #[derive(Debug)]
 pub(super) struct State {
     folder: PathBuf,
+    /// Held as long as the process works on OUT.
+    _lock: File,
 }
 
 /// What is remembered of one token: its status, as the cluster would hold it.
@@ -31,7 +33,11 @@ impl State {
     pub(super) fn open(out: &Path) -> io::Result<Self> {
         let folder = out.join(".tokenward");
         make_folder(&folder, 0o700)?;
-        Ok(Self { folder })
+        let lock = File::create(folder.join("lock"))?;
+        lock.try_lock().map_err(|_| {
+            io::Error::new(io::ErrorKind::WouldBlock, "another tokenward works on this directory")
+        })?;
+        Ok(Self { folder, _lock: lock })
     }
 
     /// The digest key, made the first time.

@@ -77,13 +77,20 @@ fn plain(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// Where AWS keeps its services for instances and pods, and the prefix for local-use NAT64
+/// (RFC 8215), whose IPv4 address may lie anywhere in it.
+fn is_metadata_network(ip: IpAddr) -> bool {
+    let IpAddr::V6(ip) = ip else { return false };
+    matches!(ip.segments(), [0xfd00, 0xec2, ..] | [0x64, 0xff9b, 1, ..])
+}
+
 fn never(ip: IpAddr) -> Option<&'static str> {
     let link_local = match ip {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
     let this_network = matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 0 || v4.is_broadcast());
-    if METADATA.contains(&ip) {
+    if METADATA.contains(&ip) || is_metadata_network(ip) {
         Some("a metadata service's")
     } else if ip.is_loopback() {
         Some("a loopback")
@@ -136,6 +143,8 @@ mod tests {
     #[case("ff02::1", "multicast")]
     #[case("100.100.100.200", "metadata")]
     #[case("fd00:ec2::254", "metadata")]
+    #[case("fd00:ec2::23", "metadata")]
+    #[case("64:ff9b:1::7f00:1", "metadata")]
     fn refused_to_all(#[case] ip: &str, #[case] kind: &str) {
         for provenance in [Provenance::Namespaced, Provenance::Cluster] {
             let verdict = judge(&AddressPolicy::default(), ip, provenance);

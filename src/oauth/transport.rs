@@ -25,6 +25,9 @@ use crate::error::{Error, Reason};
 /// Largest answer that is read.
 const BODY_CAP: usize = 64 * 1024;
 
+/// Clients that are kept: whoever changes a certificate bundle over and over leaves no more.
+const MOST_CLIENTS: usize = 64;
+
 /// Idle connections that are kept for each host.
 const IDLE_PER_HOST: usize = 4;
 
@@ -117,6 +120,10 @@ impl Transport {
             return Ok(client.clone());
         }
         let client = self.build(&key, request.ca_bundle.as_deref())?;
+        // Those in use live on in their clones.
+        if clients.len() >= MOST_CLIENTS {
+            clients.clear();
+        }
         clients.insert(key, client.clone());
         Ok(client)
     }

@@ -20,12 +20,12 @@ use super::endpoints::{Endpoints, Version};
 use super::policy::ProviderPolicy;
 use super::prune::prune;
 use super::reactions::{Change, Listener, Outlet};
-use super::relist::merge;
+use super::relist::{closed, merge};
 use super::streams::{Watched, config, events};
 use super::{SecretIndex, Trigger};
 use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
 use crate::decide::{Applicant, SecretKey, admit, own_credentials};
-use crate::error::{Error, Reason, nearest};
+use crate::error::{Class, Error, Reason, nearest};
 
 /// Which namespaces a watch covers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -199,7 +199,7 @@ impl Caches {
                             format!("ClusterOAuthProvider {:?} does not exist", reference.name);
                         Error::new(Reason::ProviderNotFound, message)
                     })?;
-                let labels = self.labels(&namespace);
+                let labels = self.labels(&namespace)?;
                 let applicant =
                     Applicant { token: &token.spec, namespace: &namespace, labels: &labels };
                 let credentials =
@@ -226,9 +226,14 @@ impl Caches {
         Error::new(Reason::ProviderNotFound, message)
     }
 
-    fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
-        let namespace = self.namespaces.get(&ObjectRef::new(namespace));
-        namespace.map(|namespace| namespace.labels().clone()).unwrap_or_default()
+    /// A namespace that is not known yet has no labels to judge by: a selector that asks for the
+    /// absence of one must not take it in.
+    fn labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, Error> {
+        let found = self.namespaces.get(&ObjectRef::new(namespace));
+        found.map(|found| found.labels().clone()).ok_or_else(|| {
+            let message = format!("namespace {namespace:?} has not been seen yet");
+            Error::new(Reason::NamespaceNotAdmitted, message).with_class(Class::Waiting)
+        })
     }
 
     /// The Secrets that a token refers to.
@@ -318,7 +323,13 @@ impl Caches {
                             let _ = listed.send(());
                         }
                     }
-                    Err(error) => warn!(kind = "Secret", %error, "a watch broke and is made again"),
+                    Err(error) => {
+                        warn!(kind = "Secret", %error, "a watch broke and is made again");
+                        // A scope that cannot be listed keeps no other from its work.
+                        if let Some(listed) = listed.take_if(|_| closed(&error)) {
+                            let _ = listed.send(());
+                        }
+                    }
                 }
             }
         });

@@ -4,6 +4,7 @@
 mod assemble;
 mod caches;
 mod endpoints;
+mod lenient;
 mod managed_fields;
 mod policy;
 mod prune;

@@ -54,15 +54,40 @@ where
     stream::once(async { Ok(Event::Init) }).chain(merged.flat_map(move |(scope, event)| {
         stream::iter(match event {
             Ok(event) => scopes.translate(scope, event).into_iter().map(Ok).collect(),
+            Err(error) if closed(&error) => {
+                let events = scopes.give_up(scope).into_iter().map(Ok);
+                events.chain([Err(error)]).collect()
+            }
             Err(error) => vec![Err(error)],
         })
     }))
+}
+
+/// Whether a list was refused: a namespace or a right that is gone, or a kind that is not there.
+pub(super) fn closed(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status)) => {
+            status.is_forbidden() || status.is_not_found()
+        }
+        _ => false,
+    }
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Scopes<K>
 where
     ObjectRef<K>: Eq + Hash,
 {
+    /// A scope that cannot be listed for the first time keeps no other from its work. What it
+    /// holds comes as changes, once it can be listed.
+    fn give_up(&mut self, scope: usize) -> Vec<Event<K>> {
+        match self.of.entry(scope).or_default().complete {
+            true => Vec::new(),
+            false => self.translate(scope, Event::InitDone),
+        }
+    }
+
     fn translate(&mut self, scope: usize, event: Event<K>) -> Vec<Event<K>> {
         let state = self.of.entry(scope).or_default();
         match event {
@@ -167,6 +192,32 @@ mod tests {
         ];
         let seen = run(vec![events]).await;
         assert_eq!(seen, ["init", "first a", "first b", "done", "apply b", "apply c", "delete a"]);
+    }
+
+    #[tokio::test]
+    async fn a_scope_that_is_closed_keeps_no_other_from_its_work() {
+        let refused = || {
+            let status: kube::core::Status = serde_json::from_str(
+                r#"{"status": "Failure", "code": 403, "reason": "Forbidden"}"#,
+            )
+            .unwrap();
+            watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+        };
+        let open = vec![Ok(Event::Init), Ok(Event::InitApply(object("a"))), Ok(Event::InitDone)];
+        let closed = vec![
+            Err(refused()),
+            Err(refused()),
+            Ok(Event::Init),
+            Ok(Event::InitApply(object("b"))),
+            Ok(Event::InitDone),
+        ];
+        let (reader, _writer) = store();
+        let merged = merge(vec![stream::iter(open), stream::iter(closed)], reader);
+        let events: Vec<_> = merged.collect().await;
+        let done = events.iter().position(|e| matches!(e, Ok(Event::InitDone))).unwrap();
+        let late = events.iter().position(|e| matches!(e, Ok(Event::Apply(_)))).unwrap();
+        assert!(done < late);
+        assert_eq!(events.iter().filter(|e| matches!(e, Ok(Event::InitDone))).count(), 1);
     }
 
     #[tokio::test]

@@ -117,6 +117,11 @@ impl SecretIndex {
         meta
     }
 
+    /// Forgets what is known of a Secret, so that it is looked at before the next decision.
+    pub fn forget(&self, key: &SecretKey) {
+        self.lock().known.remove(key);
+    }
+
     /// Takes in what we wrote ourselves over what we had `seen`: the next decision must see it, and
     /// the watch is slower, unless it has told already of what somebody did after us.
     pub fn note_written(

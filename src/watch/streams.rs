@@ -1,12 +1,13 @@
 //! Watching one kind in one scope.
 
 use futures::stream::{BoxStream, StreamExt};
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tracing::warn;
+
+use super::lenient::Lenient;
 
 /// Objects a page of a list.
 const PAGE: u32 = 500;
@@ -16,7 +17,7 @@ pub(super) type Watched<K> = BoxStream<'static, Result<Event<K>, watcher::Error>
 
 /// Watches one kind in one scope. An object that does not parse is reported by name and left out;
 /// the others go on.
-pub(super) fn events<K>(api: Api<DeserializeGuard<K>>) -> Watched<K>
+pub(super) fn events<K>(api: Api<Lenient<K>>) -> Watched<K>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
 {
@@ -31,11 +32,10 @@ where
         .boxed()
 }
 
-fn readable<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
-    let read = |guard: DeserializeGuard<K>| match guard.0 {
-        Ok(object) => Some(object),
-        Err(unreadable) => {
-            let meta = &unreadable.metadata;
+fn readable<K: Resource<DynamicType = ()>>(event: Event<Lenient<K>>) -> Option<Event<K>> {
+    let read = |object: Lenient<K>| match object {
+        Lenient::Readable(object) => Some(*object),
+        Lenient::Unreadable(meta) => {
             warn!(kind = %K::kind(&()), namespace = meta.namespace, name = meta.name, "an object cannot be read and is left out");
             None
         }
@@ -43,9 +43,9 @@ fn readable<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) ->
     Some(match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
-        Event::InitApply(guard) => Event::InitApply(read(guard)?),
-        Event::Apply(guard) => Event::Apply(read(guard)?),
-        Event::Delete(guard) => Event::Delete(read(guard)?),
+        Event::InitApply(object) => Event::InitApply(read(object)?),
+        Event::Apply(object) => Event::Apply(read(object)?),
+        Event::Delete(object) => Event::Delete(read(object)?),
     })
 }
 
