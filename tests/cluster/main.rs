@@ -22,6 +22,7 @@ mod documents;
 mod egress;
 mod faults;
 mod harness;
+mod hostile;
 mod injection;
 mod leaks;
 mod lifetimes;
