@@ -9,5 +9,7 @@
 mod client;
 mod control;
 mod faults;
+mod grants;
+mod jwt;
 mod program;
 mod systems;

@@ -377,7 +377,7 @@ async fn oauth2_refuses() {
             (header().set("authorization", basic("nobody", "x")), 401, WHO, "no client"),
             (header().set("authorization", "Digest x"), 401, WHO, "not of the scheme Basic"),
             (
-                header().body("grant_type=refresh_token"),
+                header().body("grant_type=authorization_code"),
                 400,
                 "unsupported_grant_type",
                 "grant_type",
