@@ -6,13 +6,13 @@ use provider_simulator::systems::oauth2::{
     CLIENT_ID, CLIENT_SECRET, PASSWORD, REFRESH_TOKEN, USERNAME,
 };
 use provider_simulator::{
-    Authentication, Behaviour, Client, Fault, GrantType, KeyKind, KeyPair, Keys, Options, Outcome,
-    Policy, Recorded, Refresh, Reuse, Rotation, Seed, Simulator, System, TrustedIssuer,
+    Authentication, Behaviour, Client, Fault, GrantType, KeyKind, KeyPair, Keys, Policy, Refresh,
+    Reuse, Rotation, Seed, System, TrustedIssuer,
 };
 use serde_json::{Value, json};
 
 use crate::client::{Ask, FORM, Got, LONG, encode, form, oauth2_basic, right};
-use crate::jwt::{AUDIENCE, claims};
+use crate::oauth::{AUDIENCE, admitting as start, claims, logged, refused};
 
 const GRANT: &str = "invalid_grant";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -20,25 +20,6 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const ISSUER: &str = "https://issuer.example";
-
-async fn start(policy: Policy) -> Simulator {
-    Simulator::start(Options::default().admitting(policy)).await.unwrap()
-}
-
-/// Sends it, and gives the answer and what the log says.
-async fn logged(sim: &Simulator, ask: &Ask) -> (Got, Recorded) {
-    let got = ask.send(sim).await;
-    (got, sim.requests_of(System::Oauth2).pop().unwrap())
-}
-
-async fn refused(sim: &Simulator, ask: &Ask, error: &str, reason: &str) {
-    let (got, entry) = logged(sim, ask).await;
-    let label = format!("{}: {}", ask.body, got.text());
-    let status = if error == "invalid_client" { 401 } else { 400 };
-    assert_eq!((got.status, &got.json()["error"]), (status, &json!(error)), "{label}");
-    assert!(entry.refusal.unwrap().contains(reason), "{label}, not {reason}");
-    assert_eq!((entry.outcome, entry.judged.issued), (Outcome::Refused, None), "{label}");
-}
 
 /// A request with the client's secret in the header.
 fn ask(pairs: &[(&str, &str)]) -> Ask {

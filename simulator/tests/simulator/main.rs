@@ -6,10 +6,11 @@
     reason = "helpers of tests: a panic is how they fail"
 )]
 
+mod authentication;
 mod client;
 mod control;
 mod faults;
 mod grants;
-mod jwt;
+mod oauth;
 mod program;
 mod systems;
