@@ -13,4 +13,5 @@ mod faults;
 mod grants;
 mod oauth;
 mod program;
+mod revocation;
 mod systems;
