@@ -9,6 +9,7 @@
 mod authentication;
 mod client;
 mod control;
+mod discovery;
 mod faults;
 mod grants;
 mod oauth;
