@@ -175,7 +175,8 @@ fn account() -> Value {
 #[tokio::test]
 async fn a_service_account_stands_for_a_client() {
     let pair = KeyPair::generate(KeyKind::Rsa).unwrap();
-    let published = serde_json::to_string(&pair.jwks("sa-key").unwrap()).unwrap();
+    let mut published = json!(pair.jwks("sa-key").unwrap());
+    published["keys"][0]["use"] = json!("sig");
     let federation = Federation {
         client_id: "workload".into(),
         issuer: CONTROL_PLANE.into(),
@@ -186,7 +187,7 @@ async fn a_service_account_stands_for_a_client() {
         .trusting(TrustedIssuer {
             issuer: CONTROL_PLANE.into(),
             audience: "unused".into(),
-            jwks: Keys::jwks(&published).unwrap(),
+            jwks: Keys::jwks(&published.to_string()).unwrap(),
         })
         .federating(federation.clone())
         .federating(Federation {
