@@ -1,5 +1,10 @@
 //! How clients of the system `oauth2` say who they are.
 
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use provider_simulator::systems::oauth2::{CLIENT_ID, CLIENT_SECRET};
 use provider_simulator::{
@@ -60,6 +65,27 @@ async fn private_key_jwt_of_each_kind_of_key() {
         let forged = foreign.sign(&claims("signer", AUDIENCE), Some("k")).unwrap();
         refused(&sim, &asserted(&forged), WHO, "the signature is wrong").await;
     }
+}
+
+#[tokio::test]
+async fn private_key_jwt_with_es512() {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+    let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    let pem = format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        BASE64_STANDARD.encode(spki.as_ref())
+    );
+    let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", part(json!({"alg": "ES512"})), part(claims("signer", AUDIENCE)));
+    let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+    let signed = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
+
+    let sim = admitting(Policy::default().with_keys("signer", Keys::pem(pem))).await;
+    let other = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode([7_u8; 132]));
+    refused(&sim, &asserted(&other), WHO, "the signature is wrong").await;
+    let (got, entry) = logged(&sim, &asserted(&signed)).await;
+    assert_eq!(got.status, 200, "{}", got.text());
+    assert_eq!(entry.judged.client_assertion.unwrap().algorithm, "ES512");
 }
 
 #[tokio::test]
