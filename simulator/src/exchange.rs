@@ -113,6 +113,7 @@ fn token_request(
     };
     let reply = hearing.settle(verdict, Outcome::Issued, |hearing, grant| {
         let issue = tokens.issue(&terms, &grant)?;
+        hearing.entry.judged.client_id = Some(grant.client_id);
         let reply = answer::success(profile.answer, &issue, &turn.behaviour.expires_in);
         hearing.entry.same_token = issue.same;
         hearing.entry.judged.issued = Some(issue.record.serial);

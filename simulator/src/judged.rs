@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a request to the system `oauth2` (its token endpoint or its revocation endpoint) was judged
-/// by. A refused request has what was known when it was refused.
+/// What a request was judged by. Of a system other than `oauth2` only the client and the serial of
+/// the token are told; a refused request has what was known when it was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Judged {

@@ -50,7 +50,7 @@ pub struct Recorded {
     /// What was wrong with the request, in words; set for a wrong request even when a fault hid it
     /// from the client.
     pub refusal: Option<String>,
-    /// What it was judged by (the system `oauth2`).
+    /// What it was judged by.
     #[serde(default)]
     pub judged: Judged,
     /// The token of the answer.
