@@ -7,18 +7,22 @@ mod discovery;
 mod engine;
 mod gates;
 mod kept;
+mod rehearsal;
 mod renewal;
 mod retired;
 mod revocation;
 mod service_account;
 mod supply;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 
 pub use cluster::ClusterEdge;
 pub use engine::{Engine, Tools};
+pub use rehearsal::Rehearsal;
 pub use renewal::Kept;
+pub use witness::{Exchange, Witness};
 
 use secrecy::SecretString;
 
