@@ -2,15 +2,19 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::server::{Side, server};
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What one test has to itself.
 pub struct Bench {
@@ -120,17 +124,58 @@ impl Bench {
         self.folder.path().join("manifests").join(name).with_extension("yaml")
     }
 
-    /// Runs `tokenward local --once`.
-    pub async fn run(&self) -> Run {
+    fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
         command.arg("local").arg(self.folder.path().join("manifests"));
-        command.arg("--out").arg(self.folder.path().join("out")).arg("--once");
+        command.arg("--out").arg(self.out());
         command.args(["--egress-allow-cidr", "127.0.0.0/8", "--log-level", "trace"]);
         if self.side == Side::Http {
             command.arg("--allow-http");
         }
+        command
+    }
+
+    /// Starts `tokenward local`, which goes on until this is dropped.
+    pub fn keep(&self) -> Keeper {
+        let log = self.folder.path().join("log");
+        let stderr = fs::File::create(&log).unwrap();
+        let child = self.command().stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
+        Keeper { child, log }
+    }
+
+    /// Waits until `is` holds.
+    pub async fn until(&self, what: &str, is: impl AsyncFn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is().await {
+            assert!(Instant::now() < deadline, "it never came to be that {what}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Runs `tokenward local --once`.
+    pub async fn run(&self) -> Run {
+        let mut command = self.command();
+        command.arg("--once");
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        Run { output, token: format!("web/{}", self.name) }
+        let run = Run { output, token: format!("web/{}", self.name) };
+        self.assert_nothing_told(&run);
+        run
+    }
+
+    /// No secret that went in or came out is in what was printed, not even at trace.
+    fn assert_nothing_told(&self, run: &Run) {
+        let text = run.stdout() + &run.stderr();
+        let file = self.manifest(&format!("{}-credentials", self.name));
+        let manifest: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        for (key, value) in manifest["stringData"].as_object().unwrap() {
+            let public = matches!(key.as_str(), "client_id" | "key_id" | "username" | "tls.crt");
+            // The first line of PEM is the same for all.
+            let value = value.as_str().unwrap_or_default();
+            let value = value.lines().find(|line| !line.starts_with("-----")).unwrap_or_default();
+            assert!(public || value == self.client_id || !text.contains(value), "{key}: {text}");
+        }
+        let token = self.key("access_token").unwrap_or_else(|| "no token".to_owned());
+        assert!(!text.contains(&token), "the token: {text}");
     }
 
     /// Runs it, and checks with the server that the target holds a good token of this client.
@@ -162,13 +207,23 @@ impl Bench {
         }
     }
 
+    /// Takes the token out of the manifests.
+    pub fn remove(&self) {
+        fs::remove_file(self.manifest(&self.name)).unwrap();
+    }
+
+    /// Where the targets are.
+    pub fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
     /// A key of the target; `None` where there is none.
     pub fn key(&self, key: &str) -> Option<String> {
         fs::read_to_string(self.target().join(key)).ok()
     }
 
     fn target(&self) -> PathBuf {
-        self.folder.path().join("out/web").join(&self.name)
+        self.out().join("web").join(&self.name)
     }
 
     /// What came of this client's requests at the token endpoint: the code, or `success`, and the
@@ -189,6 +244,23 @@ impl Bench {
 fn new_client_id() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     format!("client-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A running `tokenward local`. Dropped, it is killed.
+pub struct Keeper {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("--- the log\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+        }
+    }
 }
 
 /// A token that the server vouches for.

@@ -14,11 +14,17 @@
     reason = "a test says what it expects by failing, and waits by the real clock"
 )]
 
+mod assertions;
 mod bench;
 mod certificates;
 mod client_credentials;
+mod discovery;
 mod docs;
+mod grants;
 mod matrix;
+mod mtls;
+mod refresh;
 mod refusals;
 mod resources;
+mod revocation;
 mod server;

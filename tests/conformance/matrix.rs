@@ -138,10 +138,20 @@ async fn authenticate(bench: &Bench, method: &str) -> Part {
                 part.document[CLIENT_ASSERTION] = json!({"algorithm": "HS256"});
             }
         }
-        "private_key_jwt" | "bearer" => {
+        "private_key_jwt" => {
             client["keys"] = json!(["RSA"]);
             part.credentials = json!({"private_key": server().key("RSA", "pkcs1")});
             part.document[CLIENT_ASSERTION] = json!({"algorithm": "PS256", "keyID": "RSA"});
+        }
+        "bearer" => {
+            let issuer = server().issuer(bench.side);
+            client["token_endpoint_auth_method"] = "private_key_jwt".into();
+            client["keys"] = json!(["P-256"]);
+            part.credentials = json!({"private_key": server().key("P-256", "pkcs8")});
+            part.document = json!({
+                "request": {"url": format!("{issuer}/bearer/token")},
+                "assertion": {"algorithm": "ES256", "audience": issuer},
+            });
         }
         "tls_client_auth" => {
             let identity = server().authority.client(&bench.client_id);

@@ -35,9 +35,9 @@ async fn a_wrong_secret(#[values("client_secret_basic", "client_secret_post")] m
 async fn a_secret_that_was_changed_at_the_server() {
     let bench = fitting().await;
     let other = bench.beside("other");
-    other.register(json!({"client_secret": "its own"})).await;
+    other.register(json!({"client_secret": "other-s3cr3t"})).await;
     other.write_provider(json!({}));
-    other.write_credentials(json!({"client_secret": "its own"}));
+    other.write_credentials(json!({"client_secret": "other-s3cr3t"}));
     other.write_token(json!({}));
     let first = bench.good().await;
     bench.register(json!({"client_secret": "new-s3cr3t"})).await;

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 
+import bearer from './bearer.mjs';
 import configuration from './configuration.mjs';
 import control from './control.mjs';
 import registerGrants from './grants.mjs';
@@ -36,7 +37,9 @@ async function listen(server, scheme) {
   const controlled = control(provider, world);
   const callback = provider.callback();
   server.on('request', (request, response) => {
-    (request.url.startsWith('/test/') ? controlled : callback)(request, response);
+    if (request.url.startsWith('/test/')) controlled(request, response);
+    else if (request.url === '/bearer/token') bearer(request, callback, response);
+    else callback(request, response);
   });
   return port;
 }
