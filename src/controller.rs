@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use kube::Client;
 use kube::ResourceExt;
 use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action, Config};
@@ -17,12 +16,15 @@ use tracing::{debug, info, warn};
 use crate::act::{Case, ClusterEdge, Engine, Tools};
 use crate::api::OAuthClientToken;
 use crate::clock::Clock;
-use crate::decide::{Delivery, Facts, Holder, SecretKey, Snapshot, TargetMeta, holder};
+use crate::decide::{Delivery, Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, holder};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
 use crate::record::{Ledger, ProviderRecorder, Recorder, Transition};
-use crate::watch::{Caches, Known, Listener, Trigger, WatchSettings, materials, means};
+use crate::runtime::Access;
+use crate::watch::{
+    Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means,
+};
 
 /// Until a token is looked at again that could not be read or recorded.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -59,7 +61,8 @@ impl Listener for CacheListener {
 
 /// Keeps tokens fresh until `tools.stopping` is cancelled; then ends when what was fetched is
 /// written.
-pub async fn run(client: Client, settings: WatchSettings, tools: Tools) {
+pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
+    let client = access.client.clone();
     let ledger = Arc::new(Ledger::default());
     let recorder = Arc::new(Recorder::new(client.clone()));
     let providers = Arc::new(Notify::new());
@@ -77,7 +80,7 @@ pub async fn run(client: Client, settings: WatchSettings, tools: Tools) {
     };
     info!(tokens = caches.tokens().state().len(), "caches are filled");
     let clock = tools.clock.clone();
-    let provider_recorder = ProviderRecorder::new(client.clone(), clock.clone(), providers);
+    let provider_recorder = ProviderRecorder::new(client, clock.clone(), providers);
     tokio::spawn(provider_recorder.run(Arc::clone(&caches)));
     let context = Arc::new(Context {
         ledger,
@@ -86,7 +89,7 @@ pub async fn run(client: Client, settings: WatchSettings, tools: Tools) {
         digester: Arc::clone(&tools.digester),
         resumed_at: clock.now(),
         clock,
-        engine: Engine::new(ClusterEdge::new(client, Arc::clone(&caches.secrets)), tools),
+        engine: Engine::new(ClusterEdge::new(access, Arc::clone(&caches.secrets)), tools),
         caches,
     });
     drive(context, triggered, stopping.cancelled_owned()).await;
@@ -143,16 +146,13 @@ impl Station for Context {
     async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
         let reference: Trigger = ObjectRef::from_obj(&**token);
         self.caches.secrets.refer(&reference, self.caches.secrets_of(token));
-        let resolved = self.caches.resolve(token);
+        let resolved = match self.caches.resolve(token) {
+            Ok(resolved) => self.confirm(resolved).await?,
+            Err(error) => Err(error),
+        };
         let materials = resolved.and_then(|found| materials(&token.spec, found, &self.transport));
         let means = match &materials {
-            Ok(materials) => match self.look(&materials.credentials).await? {
-                Some(meta) => {
-                    let version = format!("{}:{}", meta.uid, meta.resource_version);
-                    Ok(means(materials, &version, &self.digester))
-                }
-                None => Err(credentials_not_found(&materials.credentials)),
-            },
+            Ok(materials) => self.means(materials).await?,
             Err(error) => Err(error.clone()),
         };
         let mut snapshot = Snapshot {
@@ -189,6 +189,35 @@ impl Context {
             self.ledger.open(uid, facts.clone(), status);
             facts
         })
+    }
+
+    /// What a decision needs to know of the materials, or that the credentials are missing. The
+    /// outer error is the API server's.
+    async fn means(&self, materials: &Materials) -> Result<Result<Means, Error>, Error> {
+        let Some(credentials) = &materials.credentials else {
+            return Ok(Ok(means(materials, "", &self.digester)));
+        };
+        Ok(match self.look(&credentials.secret).await? {
+            Some(meta) => {
+                let version = format!("{}:{}", meta.uid, meta.resource_version);
+                Ok(means(materials, &version, &self.digester))
+            }
+            None => Err(credentials_not_found(&credentials.secret)),
+        })
+    }
+
+    /// Makes sure that every token that this one is made from is good. The outer error is the API
+    /// server's.
+    async fn confirm(&self, resolved: Resolved) -> Result<Result<Resolved, Error>, Error> {
+        let mut parents = Vec::new();
+        for parent in resolved.parents {
+            let meta = self.look(&parent.target).await?;
+            match parent.confirm(meta.as_deref(), self.clock.now()) {
+                Ok(parent) => parents.push(parent),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(Resolved { parents, ..resolved }))
     }
 
     /// A Secret's metadata. Absence from the index proves nothing: a new name is looked up once.

@@ -43,6 +43,12 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// What the issuer tells of itself is missing, another's, or does not fit the document.
+    DiscoveryFailed => Permanent,
+    /// The token that this one is made from is not there or not good.
+    ParentNotReady => Waiting,
+    /// The API server did not give a token for the ServiceAccount.
+    ServiceAccountTokenDenied => Permanent,
     /// The provider's document, or the request made from it, is wrong.
     InvalidProvider => Permanent,
     /// The token's own spec does not fit its provider.
@@ -102,12 +108,19 @@ pub struct Error {
     class: Class,
     message: String,
     retry_after: Option<Duration>,
+    blames_client: bool,
 }
 
 impl Error {
     /// An error of the reason's usual class.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, class: reason.class(), message: message.into(), retry_after: None }
+        Self {
+            reason,
+            class: reason.class(),
+            message: message.into(),
+            retry_after: None,
+            blames_client: false,
+        }
     }
 
     /// The same with another class.
@@ -121,6 +134,13 @@ impl Error {
     #[must_use]
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// The same, and the client's secret or key is to blame: another one may be taken.
+    #[must_use]
+    pub fn blaming_client(mut self) -> Self {
+        self.blames_client = true;
         self
     }
 
@@ -144,6 +164,11 @@ impl Error {
     /// For people: what is wrong, where, and what would be right.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Whether the client's secret or key is to blame.
+    pub fn blames_client(&self) -> bool {
+        self.blames_client
     }
 
     /// How long the provider asked to be left alone.

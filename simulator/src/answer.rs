@@ -3,8 +3,10 @@
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
+use crate::authorization::ACCESS_TOKEN;
 use crate::behaviour::ExpiresIn;
 use crate::clock::rfc3339;
+use crate::judged::GrantType;
 use crate::reply::Reply;
 use crate::systems::{Answer, ScopeAnswer};
 use crate::tokens::Issue;
@@ -28,6 +30,13 @@ pub(crate) fn success(answer: Answer, issue: &Issue, rendering: &ExpiresIn) -> R
                 seconds(issue.lifetime, rendering).map(|value| ("expires_in".into(), value)),
             );
             body.extend(scope_text(scope, issue).map(|value| ("scope".into(), value.into())));
+            let refresh_token = issue.refresh_token.as_ref();
+            body.extend(
+                refresh_token.map(|(token, _)| ("refresh_token".into(), token.as_str().into())),
+            );
+            if issue.record.grant == Some(GrantType::TokenExchange) {
+                body.insert("issued_token_type".into(), ACCESS_TOKEN.into());
+            }
             body
         }
         Answer::Channel => {

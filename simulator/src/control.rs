@@ -5,8 +5,8 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::System;
-use crate::behaviour::Behaviour;
 use crate::credentials::Client;
+use crate::endpoint::Endpoint;
 use crate::incoming::Incoming;
 use crate::reply::Reply;
 use crate::state::State;
@@ -34,23 +34,102 @@ fn dispatch(state: &State, request: &Incoming) -> Result<Reply, Failure> {
         (&Method::GET, "requests", None) => requests(state, request),
         (&Method::DELETE, "requests", None) => {
             state.log.clear();
-            Ok(Reply::empty(StatusCode::NO_CONTENT))
+            Ok(done())
         }
         (&Method::GET | &Method::POST, "introspect", None) => introspect(state, request),
-        (&Method::GET, "behaviour", Some(name)) => {
-            Ok(value(&json!(state.behaviour(system_of(name)?))))
+        (method, "behaviour", Some(name)) => behaviour(state, request, (method, name)),
+        (method, "credentials", Some(name)) => {
+            credentials(state, request, (method, system_of(name)?))
         }
-        (&Method::PUT, "behaviour", Some(name)) => {
-            let behaviour: Behaviour = read(request)?;
+        (&Method::GET, "policy", None) => Ok(value(&json!(*state.policy()))),
+        (&Method::PUT, "policy", None) => {
+            state.set_policy(read(request)?);
+            Ok(done())
+        }
+        (method, "tokens", serial) => tokens(state, request, (method, serial)),
+        (&Method::GET, "refresh-tokens", None) => Ok(value(&json!(state.tokens().refresh.all()))),
+        (&Method::GET, "revocations", None) => Ok(value(&json!(state.tokens().revocations()))),
+        _ => Err(nothing()),
+    }
+}
+
+fn nothing() -> Failure {
+    (StatusCode::NOT_FOUND, "no such path and method in the control API".to_owned())
+}
+
+fn done() -> Reply {
+    Reply::empty(StatusCode::NO_CONTENT)
+}
+
+fn behaviour(
+    state: &State,
+    request: &Incoming,
+    (method, name): (&Method, &str),
+) -> Result<Reply, Failure> {
+    let endpoint: Option<Endpoint> = name.parse().ok();
+    match (method, endpoint) {
+        (&Method::GET, Some(endpoint)) => Ok(value(&json!(state.behaviour_beside(endpoint)))),
+        (&Method::GET, None) => Ok(value(&json!(state.behaviour(system_of(name)?)))),
+        (&Method::PUT, Some(endpoint)) => {
+            state.set_behaviour_beside(endpoint, read(request)?);
+            Ok(done())
+        }
+        (&Method::PUT, None) => {
+            let behaviour = read(request)?;
             state.set_behaviour(system_of(name)?, behaviour);
-            Ok(Reply::empty(StatusCode::NO_CONTENT))
+            Ok(done())
         }
-        (&Method::PUT, "credentials", Some(name)) => {
-            let clients: Vec<Client> = read(request)?;
-            state.set_clients(system_of(name)?, clients);
-            Ok(Reply::empty(StatusCode::NO_CONTENT))
+        _ => Err(nothing()),
+    }
+}
+
+/// `PUT` replaces all, `POST` adds one, `DELETE` takes one away.
+fn credentials(
+    state: &State,
+    request: &Incoming,
+    (method, system): (&Method, System),
+) -> Result<Reply, Failure> {
+    match *method {
+        Method::PUT => state.set_clients(system, read(request)?),
+        Method::POST => state.add_client(system, read(request)?),
+        Method::DELETE => {
+            let client: Client = read(request)?;
+            if !state.remove_client(system, &client) {
+                return Err((StatusCode::NOT_FOUND, "no such identifier and secret".to_owned()));
+            }
         }
-        _ => Err((StatusCode::NOT_FOUND, "no such path and method in the control API".to_owned())),
+        _ => return Err(nothing()),
+    }
+    Ok(done())
+}
+
+/// What a test wants to have from the start.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Wanted {
+    client_id: String,
+    lifetime: i64,
+}
+
+fn tokens(
+    state: &State,
+    request: &Incoming,
+    (method, serial): (&Method, Option<&str>),
+) -> Result<Reply, Failure> {
+    match (method, serial.map(str::parse::<u64>)) {
+        (&Method::GET, None) => Ok(value(&json!(state.tokens().all()))),
+        (&Method::POST, None) => {
+            let Wanted { client_id, lifetime } = read(request)?;
+            let issued = state.give(&client_id, lifetime);
+            let (token, record) =
+                issued.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+            Ok(value(&json!({"token": token, "serial": record.serial})))
+        }
+        (&Method::DELETE, Some(Ok(serial))) => match state.revoke(serial) {
+            true => Ok(done()),
+            false => Err((StatusCode::NOT_FOUND, "no token has this serial".to_owned())),
+        },
+        _ => Err(nothing()),
     }
 }
 
@@ -116,5 +195,11 @@ fn introspect(state: &State, request: &Incoming) -> Result<Reply, Failure> {
         "system": record.system,
         "client_id": record.client_id,
         "scope": record.scope,
+        "serial": record.serial,
+        "standing": record.standing_at(state.clock.now()),
+        "revokedAt": record.revoked_at,
+        "grant": record.grant,
+        "subject": record.subject,
+        "parent": record.parent,
     })))
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::System;
@@ -23,11 +25,21 @@ impl Client {
         Self { id: id.into(), secret: secret.into() }
     }
 
+    /// What the log calls this secret: enough to tell it from others, too little to guess it.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.secret)
+    }
+
     /// The client that a system knows from the start.
     pub fn default_of(system: System) -> Self {
         let (id, secret) = system.profile().client;
         Self::new(id, secret)
     }
+}
+
+pub(crate) fn fingerprint(secret: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(digest.as_ref().get(..6).unwrap_or_default())
 }
 
 impl fmt::Debug for Client {
@@ -61,6 +73,19 @@ impl Credentials {
     /// Replaces the clients of a system.
     pub fn set(&mut self, system: System, clients: Vec<Client>) {
         self.0.insert(system, clients);
+    }
+
+    /// Adds one more valid pair.
+    pub fn add(&mut self, system: System, client: Client) {
+        self.0.entry(system).or_default().push(client);
+    }
+
+    /// Takes a pair away, as when a secret is revoked; says whether it was there.
+    pub fn remove(&mut self, system: System, client: &Client) -> bool {
+        let clients = self.0.entry(system).or_default();
+        let before = clients.len();
+        clients.retain(|known| known != client);
+        clients.len() < before
     }
 
     /// The same credentials with the clients of one system replaced.

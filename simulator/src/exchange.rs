@@ -1,17 +1,23 @@
-//! One token request from its bytes to its answer, without I/O.
+//! One request from its bytes to its answer, without I/O.
 
 use aws_lc_rs::error::Unspecified;
+use chrono::{DateTime, Utc};
 use hyper::StatusCode;
+use hyper::header::HOST;
 
 use crate::answer;
-use crate::behaviour::Fault;
+use crate::authorization::{self, Desk, Target};
+use crate::behaviour::Behaviour;
+use crate::discovery::{Document, REVOCATION};
+use crate::endpoint::Endpoint;
 use crate::faults::{Delivery, Manner, Plan, Reach, Scene};
 use crate::incoming::Incoming;
+use crate::judged::Judged;
 use crate::log::{Outcome, Recorded};
 use crate::reply::Reply;
-use crate::state::State;
-use crate::systems::{self, Grant, Refusal, Route};
-use crate::tokens::Terms;
+use crate::state::{State, Turn};
+use crate::systems::{self, Answer, Refusal, Route, System};
+use crate::tokens::{Terms, Tokens};
 
 /// An answer and how it goes over the wire.
 pub(crate) struct Exchange {
@@ -21,17 +27,45 @@ pub(crate) struct Exchange {
 
 /// Answers a request to any path but the control API's, and records it.
 pub(crate) fn answer(state: &State, request: &Incoming) -> Result<Exchange, Unspecified> {
-    match systems::route(&request.path) {
-        Some(route) => token_request(state, request, &route),
+    match place(state, &request.path) {
+        Some(Place::Token(route)) => token_request(state, request, &route),
+        Some(Place::Revocation) => revocation(state, request),
+        Some(Place::Discovery(document)) => discovery(state, request, document),
         None => Ok(refuse_unrouted(state, request, &Refusal::no_such_path())),
     }
+}
+
+enum Place {
+    Token(Route),
+    Revocation,
+    Discovery(Document),
+}
+
+fn place(state: &State, path: &str) -> Option<Place> {
+    let policy = state.policy();
+    if let Some(document) = policy.discovery.document_at(path) {
+        return Some(Place::Discovery(document));
+    }
+    if path == REVOCATION {
+        return Some(Place::Revocation);
+    }
+    if path == policy.discovery.token_path {
+        return Some(Place::Token(Route { system: System::Oauth2, segment: String::new() }));
+    }
+    // What was moved is no longer where it was.
+    systems::route(path).filter(|route| route.system != System::Oauth2).map(Place::Token)
 }
 
 /// Refuses, and records, a request that belongs to no system.
 pub(crate) fn refuse_unrouted(state: &State, request: &Incoming, refusal: &Refusal) -> Exchange {
     let exchange = Exchange { reply: refusal.oauth(), delivery: Delivery::default() };
     let mut entry = recorded(state, request);
-    entry.system = systems::route(&request.path).map(|route| route.system);
+    match place(state, &request.path) {
+        Some(Place::Token(route)) => entry.system = Some(route.system),
+        Some(Place::Revocation) => entry.endpoint = Some(Endpoint::Revocation),
+        Some(Place::Discovery(_)) => entry.endpoint = Some(Endpoint::Discovery),
+        None => {}
+    }
     entry.status = Some(exchange.reply.status.as_u16());
     entry.refusal = Some(refusal.reason.clone());
     state.log.push(entry);
@@ -58,52 +92,159 @@ fn token_request(
 ) -> Result<Exchange, Unspecified> {
     let profile = route.system.profile();
     let turn = state.turn(route.system);
-    let scene = Scene { answer: profile.answer, now: state.clock.now() };
-    let plan = Plan::new(&turn.behaviour.faults, scene);
-    let verdict = systems::examine(profile, request, &route.segment, &turn.clients);
-
-    let mut entry = recorded(state, request);
-    entry.system = Some(route.system);
-    entry.faults =
-        turn.behaviour.faults.iter().map(|fault| Fault::name(fault).to_owned()).collect();
-    entry.refusal = verdict.as_ref().err().map(|refusal| refusal.reason.clone());
-    entry.outcome = outcome(&plan, &verdict);
-
-    let reply = match (&plan.instead, verdict) {
-        (Some(instead), Ok(_)) => instead.reply.clone(),
-        (Some(instead), _) if instead.reach == Reach::EveryRequest => instead.reply.clone(),
-        (_, Err(refusal)) => refusal.reply(profile.answer),
-        (None, Ok(_)) if no_answer(plan.delivery.manner) => Reply::empty(StatusCode::OK),
-        (None, Ok(grant)) => {
-            let terms = Terms {
-                system: route.system,
-                now: scene.now,
-                lifetime: turn.behaviour.lifetime.unwrap_or(profile.lifetime),
-                same_until: plan.same_until,
-            };
-            let issue = state.tokens().issue(&terms, &grant)?;
-            let reply = answer::success(profile.answer, &issue, &turn.behaviour.expires_in);
-            entry.same_token = issue.same;
-            entry.token = Some(issue.token);
-            padded(reply, plan.padding)
+    let mut hearing = Hearing::new(state, request, &turn.behaviour, profile.answer);
+    hearing.entry.system = Some(route.system);
+    // Held until the token is given, so that nothing is used twice at once.
+    let mut tokens = state.tokens();
+    let verdict = match route.system {
+        System::Oauth2 => {
+            let mut desk = desk(state, request, (&turn, &mut tokens));
+            let verdict = authorization::examine(&mut desk, request);
+            hearing.entry.judged = desk.judged;
+            verdict
         }
+        _ => systems::examine(profile, request, &route.segment, &turn.clients),
     };
-    entry.status = (!no_answer(plan.delivery.manner)).then(|| reply.status.as_u16());
-    state.log.push(entry);
-    Ok(Exchange { reply, delivery: plan.delivery })
+    let terms = Terms {
+        system: route.system,
+        now: hearing.now,
+        lifetime: turn.behaviour.lifetime.unwrap_or(profile.lifetime),
+        same_until: hearing.plan.same_until,
+    };
+    let reply = hearing.settle(verdict, Outcome::Issued, |hearing, grant| {
+        let issue = tokens.issue(&terms, &grant)?;
+        hearing.entry.judged.client_id = Some(grant.client_id);
+        let reply = answer::success(profile.answer, &issue, &turn.behaviour.expires_in);
+        hearing.entry.same_token = issue.same;
+        hearing.entry.judged.issued = Some(issue.record.serial);
+        hearing.entry.judged.issued_refresh_token = issue.refresh_token.map(|(_, serial)| serial);
+        hearing.entry.token = Some(issue.token);
+        Ok(padded(reply, hearing.plan.padding))
+    })?;
+    drop(tokens);
+    Ok(hearing.finish(state, reply))
+}
+
+fn revocation(state: &State, request: &Incoming) -> Result<Exchange, Unspecified> {
+    let turn = state.turn_beside(Endpoint::Revocation);
+    let answer = System::Oauth2.profile().answer;
+    let mut hearing = Hearing::new(state, request, &turn.behaviour, answer);
+    hearing.entry.endpoint = Some(Endpoint::Revocation);
+    let mut tokens = state.tokens();
+    let mut desk = desk(state, request, (&turn, &mut tokens));
+    let verdict = authorization::examine_revocation(&mut desk, request);
+    hearing.entry.judged = desk.judged;
+    let reply = hearing.settle(verdict, Outcome::Revoked, |hearing, target| {
+        if let Target::Token(serial) = target {
+            tokens.revoke(serial, hearing.now);
+            hearing.entry.judged.revoked = Some(serial);
+        }
+        Ok(Reply::empty(StatusCode::OK))
+    })?;
+    drop(tokens);
+    Ok(hearing.finish(state, reply))
+}
+
+fn discovery(
+    state: &State,
+    request: &Incoming,
+    document: Document,
+) -> Result<Exchange, Unspecified> {
+    let turn = state.turn_beside(Endpoint::Discovery);
+    let answer = System::Oauth2.profile().answer;
+    let mut hearing = Hearing::new(state, request, &turn.behaviour, answer);
+    hearing.entry.endpoint = Some(Endpoint::Discovery);
+    let discovery = &turn.policy.discovery;
+    let verdict = discovery.examine(document, &request.method);
+    let reply = hearing.settle(verdict, Outcome::Described, |hearing, ()| {
+        Ok(padded(discovery.reply(&base(state, request)), hearing.plan.padding))
+    })?;
+    Ok(hearing.finish(state, reply))
+}
+
+/// The scheme and authority that the client asked.
+fn base(state: &State, request: &Incoming) -> String {
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    format!("{}://{host}", if state.ca_pem.is_some() { "https" } else { "http" })
+}
+
+fn desk<'a>(
+    state: &State,
+    request: &Incoming,
+    (turn, tokens): (&'a Turn, &'a mut Tokens),
+) -> Desk<'a> {
+    let base = base(state, request);
+    let discovery = &turn.policy.discovery;
+    let audiences = vec![
+        format!("{base}{}", discovery.token_path),
+        format!("{base}{}", request.path),
+        discovery.right_issuer(&base),
+    ];
+    Desk {
+        policy: &turn.policy,
+        clients: &turn.clients,
+        tokens,
+        now: state.clock.now(),
+        audiences,
+        judged: Judged::default(),
+    }
+}
+
+/// One request between its examination and its answer.
+struct Hearing {
+    entry: Recorded,
+    plan: Plan,
+    answer: Answer,
+    now: DateTime<Utc>,
+}
+
+impl Hearing {
+    fn new(state: &State, request: &Incoming, behaviour: &Behaviour, answer: Answer) -> Self {
+        let now = state.clock.now();
+        let mut entry = recorded(state, request);
+        entry.faults = behaviour.faults.iter().map(|fault| fault.name().to_owned()).collect();
+        Self { entry, plan: Plan::new(&behaviour.faults, Scene { answer, now }), answer, now }
+    }
+
+    /// The answer, in which a fault goes before the verdict or behind it.
+    fn settle<T>(
+        &mut self,
+        verdict: Result<T, Refusal>,
+        success: Outcome,
+        succeed: impl FnOnce(&mut Self, T) -> Result<Reply, Unspecified>,
+    ) -> Result<Reply, Unspecified> {
+        self.entry.refusal = verdict.as_ref().err().map(|refusal| refusal.reason.clone());
+        self.entry.outcome = outcome(&self.plan, &verdict, success);
+        match (&self.plan.instead, verdict) {
+            (Some(instead), Ok(_)) => Ok(instead.reply.clone()),
+            (Some(instead), _) if instead.reach == Reach::EveryRequest => Ok(instead.reply.clone()),
+            (_, Err(refusal)) => Ok(refusal.reply(self.answer)),
+            (None, Ok(_)) if no_answer(self.plan.delivery.manner) => {
+                Ok(Reply::empty(StatusCode::OK))
+            }
+            (None, Ok(right)) => succeed(self, right),
+        }
+    }
+
+    fn finish(mut self, state: &State, reply: Reply) -> Exchange {
+        let delivery = self.plan.delivery;
+        self.entry.status = (!no_answer(delivery.manner)).then(|| reply.status.as_u16());
+        state.log.push(self.entry);
+        Exchange { reply, delivery }
+    }
 }
 
 const fn no_answer(manner: Manner) -> bool {
     matches!(manner, Manner::Hang | Manner::Drop)
 }
 
-fn outcome(plan: &Plan, verdict: &Result<Grant, Refusal>) -> Outcome {
+fn outcome<T>(plan: &Plan, verdict: &Result<T, Refusal>, success: Outcome) -> Outcome {
     let hides_refusal = no_answer(plan.delivery.manner)
         || plan.instead.as_ref().is_some_and(|instead| instead.reach == Reach::EveryRequest);
     match (plan.spoiler, verdict) {
         (Some(name), Ok(_)) => Outcome::Fault(name.to_owned()),
         (Some(name), Err(_)) if hides_refusal => Outcome::Fault(name.to_owned()),
-        (None, Ok(_)) => Outcome::Issued,
+        (None, Ok(_)) => success,
         (_, Err(_)) => Outcome::Refused,
     }
 }
@@ -129,6 +270,7 @@ fn recorded(state: &State, request: &Incoming) -> Recorded {
         seq: 0,
         time: state.clock.now(),
         system: None,
+        endpoint: None,
         method: request.method.to_string(),
         path: request.path.clone(),
         query: request.query.clone(),
@@ -138,6 +280,7 @@ fn recorded(state: &State, request: &Incoming) -> Recorded {
         outcome: Outcome::Refused,
         faults: Vec::new(),
         refusal: None,
+        judged: Judged::default(),
         token: None,
         same_token: false,
     }

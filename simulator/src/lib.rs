@@ -12,7 +12,10 @@
 //!  bytes ◀── server ◀──────┘ answer
 //! ```
 //!
-//! A system is data (`systems/*.rs`); the rules (`systems/rules.rs`) are the same for all.
+//! A system is data (`systems/*.rs`); the rules (`systems/rules.rs`) are the same for all. Only
+//! `oauth2` has more: grants, ways of authenticating, revocation (`authorization/`) and metadata
+//! (`discovery`), as a [`Policy`] admits them. What each request was judged by is in the log
+//! ([`Judged`]), and what each token came of in its [`TokenRecord`].
 //!
 //! The control API does over HTTP what [`Simulator`] does in the process:
 //!
@@ -21,8 +24,16 @@
 //! | `GET /_simulator/requests[?system=oauth2]` | the log, an array of [`Recorded`] |
 //! | `DELETE /_simulator/requests` | empties it |
 //! | `PUT /_simulator/behaviour/{system}` | a [`Behaviour`], from the next request on; `GET` reads it |
+//! | the same of `revocation` or `discovery` | that of an [`Endpoint`] |
 //! | `PUT /_simulator/credentials/{system}` | an array of [`Client`]: `[{"id": …, "secret": …}]` |
-//! | `GET /_simulator/introspect?token=…`, `POST` with the token as the body | `{"active", "exp", "system", …}` |
+//! | `POST`, `DELETE /_simulator/credentials/{system}` | adds one [`Client`], or takes it away |
+//! | `GET`, `PUT /_simulator/policy` | the [`Policy`] of `oauth2` |
+//! | `GET /_simulator/introspect?token=…`, `POST` with the token as the body | `{"active", "exp", "system", "serial", "standing", …}` |
+//! | `GET /_simulator/tokens` | an array of [`TokenRecord`], without the tokens themselves |
+//! | `POST /_simulator/tokens` | gives a client a token: `{"clientId": …, "lifetime": 60}` |
+//! | `DELETE /_simulator/tokens/{serial}` | revokes an access or refresh token |
+//! | `GET /_simulator/refresh-tokens` | an array of [`RefreshRecord`] |
+//! | `GET /_simulator/revocations` | an array of [`Revocation`]: which token, when |
 //! | `GET /_simulator/ca` | the certificate of the authority (PEM), with TLS |
 //! | `GET /_simulator/healthz` | `ok` |
 //!
@@ -41,15 +52,23 @@
 //! ```
 
 mod answer;
+mod authorization;
 mod behaviour;
 mod clock;
 mod control;
 mod credentials;
+mod discovery;
+mod endpoint;
 mod exchange;
 mod faults;
 mod incoming;
+mod judged;
+mod key_pair;
+mod keys;
 mod log;
 mod options;
+mod policy;
+mod refresh;
 mod reply;
 mod scripted;
 mod server;
@@ -61,9 +80,16 @@ mod tokens;
 
 pub use behaviour::{Behaviour, ExpiresIn, Fault, RetryAfter};
 pub use credentials::{Client, Credentials};
+pub use discovery::{Discovery, Documents};
+pub use endpoint::{Endpoint, UnknownEndpoint};
+pub use judged::{Authentication, GrantType, Judged, SeenJwt};
+pub use key_pair::{KeyKind, KeyPair, KeyPairError};
+pub use keys::{Key, Keys};
 pub use log::{Outcome, Recorded, TimedOut};
 pub use options::{Options, Tls};
-pub use simulator::{Simulator, StartError};
+pub use policy::{Bearer, Federation, Policy, Refresh, Reuse, Rotation, Seed, TrustedIssuer, User};
+pub use refresh::RefreshRecord;
+pub use simulator::{GiveError, Simulator, StartError};
 pub use systems::{System, UnknownSystem};
 pub use tls::TlsError;
-pub use tokens::TokenRecord;
+pub use tokens::{Revocation, Standing, TokenRecord};

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::watch;
 
 use crate::System;
+use crate::endpoint::Endpoint;
+use crate::judged::Judged;
 
 /// Entries kept; the oldest goes first, so that a benchmark of hours does not fill the memory.
 const CAPACITY: usize = 200_000;
@@ -25,6 +27,10 @@ pub struct Recorded {
     pub time: DateTime<Utc>,
     /// The system of the path; `None` for an unknown path and for the target of a redirect.
     pub system: Option<System>,
+    /// The endpoint, where the path is one of `oauth2`'s that issue no tokens; then `system` is
+    /// `None`.
+    #[serde(default)]
+    pub endpoint: Option<Endpoint>,
     /// The method.
     pub method: String,
     /// The path as it came.
@@ -44,6 +50,9 @@ pub struct Recorded {
     /// What was wrong with the request, in words; set for a wrong request even when a fault hid it
     /// from the client.
     pub refusal: Option<String>,
+    /// What it was judged by.
+    #[serde(default)]
+    pub judged: Judged,
     /// The token of the answer.
     pub token: Option<String>,
     /// Whether that token had been given out before.
@@ -71,6 +80,10 @@ pub enum Outcome {
     Refused,
     /// The fault of this name took the place of the answer.
     Fault(String),
+    /// A token was revoked, or would have been had it been given out.
+    Revoked,
+    /// The metadata were given.
+    Described,
     /// A client followed a redirect that it should not have followed.
     Redirected,
 }
@@ -80,6 +93,8 @@ impl From<String> for Outcome {
         match text.as_str() {
             "issued" => Self::Issued,
             "refused" => Self::Refused,
+            "revoked" => Self::Revoked,
+            "described" => Self::Described,
             "redirected" => Self::Redirected,
             _ => Self::Fault(text),
         }
@@ -97,6 +112,8 @@ impl fmt::Display for Outcome {
         f.write_str(match self {
             Self::Issued => "issued",
             Self::Refused => "refused",
+            Self::Revoked => "revoked",
+            Self::Described => "described",
             Self::Redirected => "redirected",
             Self::Fault(name) => name,
         })
@@ -105,12 +122,35 @@ impl fmt::Display for Outcome {
 
 /// The requests that were waited for did not come.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("waited {timeout:?} for {wanted} requests of {system}, the log has {seen}")]
+#[error("waited {timeout:?} for {wanted} requests of {place}, the log has {seen}")]
 pub struct TimedOut {
     timeout: Duration,
     wanted: usize,
-    system: System,
+    place: &'static str,
     seen: usize,
+}
+
+/// Where a request went: to a system's token endpoint or to one of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Tokens(System),
+    Beside(Endpoint),
+}
+
+impl Place {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tokens(system) => system.name(),
+            Self::Beside(endpoint) => endpoint.name(),
+        }
+    }
+
+    pub(crate) fn holds(self, entry: &Recorded) -> bool {
+        match self {
+            Self::Tokens(system) => entry.system == Some(system),
+            Self::Beside(endpoint) => entry.endpoint == Some(endpoint),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -128,13 +168,13 @@ struct Entries {
 }
 
 impl Entries {
-    fn of(&self, system: System) -> impl Iterator<Item = &Recorded> {
-        self.kept.iter().filter(move |entry| entry.system == Some(system))
+    fn of(&self, place: Place) -> impl Iterator<Item = &Recorded> {
+        self.kept.iter().filter(move |entry| place.holds(entry))
     }
 
     fn take_next(&mut self, system: System) -> Option<Recorded> {
         let taken = self.taken.get(&system).copied().unwrap_or_default();
-        let next = self.of(system).find(|entry| entry.seq > taken)?.clone();
+        let next = self.of(Place::Tokens(system)).find(|entry| entry.seq > taken)?.clone();
         self.taken.insert(system, next.seq);
         Some(next)
     }
@@ -180,19 +220,19 @@ impl Log {
     ) -> Result<Recorded, TimedOut> {
         self.until(timeout, |entries| entries.take_next(system))
             .await
-            .ok_or_else(|| self.timed_out(system, 1, timeout))
+            .ok_or_else(|| self.timed_out(Place::Tokens(system), 1, timeout))
     }
 
     pub(crate) async fn count(
         &self,
         wanted: usize,
-        system: System,
+        place: Place,
         timeout: Duration,
     ) -> Result<Vec<Recorded>, TimedOut> {
         let enough = |entries: &mut Entries| {
-            (entries.of(system).count() >= wanted).then(|| entries.of(system).cloned().collect())
+            (entries.of(place).count() >= wanted).then(|| entries.of(place).cloned().collect())
         };
-        self.until(timeout, enough).await.ok_or_else(|| self.timed_out(system, wanted, timeout))
+        self.until(timeout, enough).await.ok_or_else(|| self.timed_out(place, wanted, timeout))
     }
 
     /// The entries after this number, as soon as there is one.
@@ -226,7 +266,7 @@ impl Log {
         }
     }
 
-    fn timed_out(&self, system: System, wanted: usize, timeout: Duration) -> TimedOut {
-        TimedOut { timeout, wanted, system, seen: self.lock().of(system).count() }
+    fn timed_out(&self, place: Place, wanted: usize, timeout: Duration) -> TimedOut {
+        TimedOut { timeout, wanted, place: place.name(), seen: self.lock().of(place).count() }
     }
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use provider_simulator::{Behaviour, Options, Recorded, Simulator, StartError, System, Tls};
+use provider_simulator::{
+    Behaviour, Endpoint, Options, Recorded, Simulator, StartError, System, Tls,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A strict stand-in for token endpoints. A test tool: everyone who reaches it may read its log,
@@ -113,7 +115,8 @@ async fn follow(simulator: &Simulator) {
 /// One request in one line. The refusal stays out: its words may quote the request.
 fn line(entry: &Recorded) -> String {
     let time = entry.time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let system = entry.system.map_or("-", System::name);
+    let beside = entry.endpoint.map_or("-", Endpoint::name);
+    let system = entry.system.map_or(beside, System::name);
     let status = entry.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
     let token = entry.token.as_deref().and_then(|token| token.get(token.len().saturating_sub(4)..));
     let token = token.map_or_else(String::new, |end| format!(" …{end}"));

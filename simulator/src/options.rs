@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use chrono::TimeDelta;
 
-use crate::{Behaviour, Credentials, System};
+use crate::{Behaviour, Credentials, Policy, System};
 
 /// What a simulator is started with. The default listens on a free port of 127.0.0.1, speaks plain
 /// HTTP, knows the default clients and has no faults.
@@ -19,6 +19,8 @@ pub struct Options {
     pub credentials: Credentials,
     /// Behaviours from the start, for the systems that are not to have the default one.
     pub behaviours: BTreeMap<System, Behaviour>,
+    /// What the system `oauth2` admits beyond a client and its secret.
+    pub policy: Policy,
     /// How far the simulator's clock is ahead of the machine's: `Date`, expiry times and the log
     /// follow it.
     pub clock_offset: TimeDelta,
@@ -31,6 +33,7 @@ impl Default for Options {
             tls: Tls::default(),
             credentials: Credentials::default(),
             behaviours: BTreeMap::new(),
+            policy: Policy::default(),
             clock_offset: TimeDelta::zero(),
         }
     }
@@ -40,6 +43,13 @@ impl Options {
     /// The default, with TLS.
     pub fn tls() -> Self {
         Self { tls: Tls::SelfSigned, ..Self::default() }
+    }
+
+    /// The same, the system `oauth2` admitting this.
+    #[must_use]
+    pub fn admitting(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// The same, one system behaving like this from the start.

@@ -9,12 +9,14 @@ use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::log::{Outcome, Recorded, TimedOut};
+use crate::endpoint::Endpoint;
+use crate::log::{Outcome, Place, Recorded, TimedOut};
 use crate::options::{Options, Tls};
+use crate::refresh::RefreshRecord;
 use crate::state::State;
 use crate::tls::{self, TlsError};
-use crate::tokens::TokenRecord;
-use crate::{Behaviour, Client, System, server};
+use crate::tokens::{Revocation, TokenRecord};
+use crate::{Behaviour, Client, Policy, System, server};
 
 /// A simulator could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,11 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
+
+/// The machine has no random numbers.
+#[derive(Debug, thiserror::Error)]
+#[error("no random numbers for a token")]
+pub struct GiveError;
 
 /// A simulator that listens; dropping it ends the listener and all connections.
 #[derive(Debug)]
@@ -110,6 +117,36 @@ impl Simulator {
         self.state.set_clients(system, clients);
     }
 
+    /// Adds a valid pair of identifier and secret, as when a second secret is made.
+    pub fn add_client(&self, system: System, client: Client) {
+        self.state.add_client(system, client);
+    }
+
+    /// Takes a pair away, as when a secret is revoked; says whether it was there.
+    pub fn remove_client(&self, system: System, client: &Client) -> bool {
+        self.state.remove_client(system, client)
+    }
+
+    /// Replaces the behaviour of an endpoint beside those of the tokens from the next request on.
+    pub fn set_beside(&self, endpoint: Endpoint, behaviour: Behaviour) {
+        self.state.set_behaviour_beside(endpoint, behaviour);
+    }
+
+    /// What the system `oauth2` admits.
+    pub fn policy(&self) -> Policy {
+        Policy::clone(&self.state.policy())
+    }
+
+    /// Replaces what the system `oauth2` admits from the next request on.
+    pub fn set_policy(&self, policy: Policy) {
+        self.state.set_policy(policy);
+    }
+
+    /// The issuer that [`Discovery`](crate::Discovery) describes.
+    pub fn issuer(&self) -> String {
+        self.state.policy().discovery.right_issuer(&self.url(""))
+    }
+
     /// All requests since the start or the last [`clear`](Self::clear), oldest first.
     pub fn requests(&self) -> Vec<Recorded> {
         self.state.log.select(|_| true)
@@ -118,6 +155,11 @@ impl Simulator {
     /// The requests to a system.
     pub fn requests_of(&self, system: System) -> Vec<Recorded> {
         self.state.log.select(|entry| entry.system == Some(system))
+    }
+
+    /// The requests to an endpoint beside those of the tokens.
+    pub fn requests_beside(&self, endpoint: Endpoint) -> Vec<Recorded> {
+        self.state.log.select(|entry| entry.endpoint == Some(endpoint))
     }
 
     /// The requests that followed a redirect.
@@ -147,7 +189,17 @@ impl Simulator {
         system: System,
         timeout: Duration,
     ) -> Result<Vec<Recorded>, TimedOut> {
-        self.state.log.count(n, system, timeout).await
+        self.state.log.count(n, Place::Tokens(system), timeout).await
+    }
+
+    /// The same for an endpoint beside those of the tokens.
+    pub async fn wait_beside(
+        &self,
+        n: usize,
+        endpoint: Endpoint,
+        timeout: Duration,
+    ) -> Result<Vec<Recorded>, TimedOut> {
+        self.state.log.count(n, Place::Beside(endpoint), timeout).await
     }
 
     /// The requests with a number above `seq`, as soon as there is one.
@@ -164,6 +216,36 @@ impl Simulator {
     /// Whether a resource server would let this token in now.
     pub fn is_active(&self, token: &str) -> bool {
         self.introspect(token).is_some_and(|record| record.active_at(self.now()))
+    }
+
+    /// The access token of this serial.
+    pub fn token(&self, serial: u64) -> Option<TokenRecord> {
+        self.tokens().into_iter().find(|record| record.serial == serial)
+    }
+
+    /// All access tokens that were given out, oldest first.
+    pub fn tokens(&self) -> Vec<TokenRecord> {
+        self.state.tokens().all()
+    }
+
+    /// All refresh tokens that were given out, and the seeds that were seen, oldest first.
+    pub fn refresh_tokens(&self) -> Vec<RefreshRecord> {
+        self.state.tokens().refresh.all()
+    }
+
+    /// All tokens that were revoked, in that order.
+    pub fn revocations(&self) -> Vec<Revocation> {
+        self.state.tokens().revocations().to_vec()
+    }
+
+    /// Gives a client of `oauth2` a token that it did not ask for, to start with.
+    pub fn give(&self, client_id: &str, lifetime: i64) -> Result<(String, TokenRecord), GiveError> {
+        self.state.give(client_id, lifetime).map_err(|_| GiveError)
+    }
+
+    /// Revokes the access or refresh token of this serial; says whether there is one.
+    pub fn revoke(&self, serial: u64) -> bool {
+        self.state.revoke(serial)
     }
 
     /// The time on the simulator's clock.

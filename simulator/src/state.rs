@@ -1,15 +1,20 @@
 //! What all connections share.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::error::Unspecified;
 
 use crate::System;
 use crate::behaviour::Behaviour;
 use crate::clock::Clock;
 use crate::credentials::{Client, Credentials};
+use crate::endpoint::Endpoint;
 use crate::log::Log;
 use crate::options::Options;
-use crate::tokens::{TokenRecord, Tokens};
+use crate::policy::Policy;
+use crate::systems::{Grant, Origin};
+use crate::tokens::{Terms, TokenRecord, Tokens};
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -24,7 +29,9 @@ pub(crate) struct State {
 #[derive(Debug)]
 struct Settings {
     behaviours: BTreeMap<System, Behaviour>,
+    beside: BTreeMap<Endpoint, Behaviour>,
     credentials: Credentials,
+    policy: Arc<Policy>,
 }
 
 /// What holds for one request.
@@ -32,6 +39,28 @@ pub(crate) struct Turn {
     /// Its faults are those that still apply.
     pub(crate) behaviour: Behaviour,
     pub(crate) clients: Vec<Client>,
+    pub(crate) policy: Arc<Policy>,
+}
+
+impl Settings {
+    fn turn(&self, system: System, behaviour: Behaviour) -> Turn {
+        Turn {
+            behaviour,
+            clients: self.credentials.of(system).to_vec(),
+            policy: Arc::clone(&self.policy),
+        }
+    }
+}
+
+/// What holds of this behaviour for the next request.
+fn current(behaviour: &mut Behaviour) -> Behaviour {
+    let mut current = behaviour.clone();
+    match &mut behaviour.times {
+        Some(0) => current.faults.clear(),
+        Some(left) => *left -= 1,
+        None => {}
+    }
+    current
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -46,7 +75,9 @@ impl State {
             tokens: Mutex::default(),
             settings: Mutex::new(Settings {
                 behaviours: options.behaviours,
+                beside: BTreeMap::new(),
                 credentials: options.credentials,
+                policy: Arc::new(options.policy),
             }),
             ca_pem,
         }
@@ -55,14 +86,31 @@ impl State {
     /// Takes the next turn of a system; this is what counts limited faults down.
     pub(crate) fn turn(&self, system: System) -> Turn {
         let mut settings = lock(&self.settings);
-        let behaviour = settings.behaviours.entry(system).or_default();
-        let mut current = behaviour.clone();
-        match &mut behaviour.times {
-            Some(0) => current.faults.clear(),
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        Turn { behaviour: current, clients: settings.credentials.of(system).to_vec() }
+        let behaviour = current(settings.behaviours.entry(system).or_default());
+        settings.turn(system, behaviour)
+    }
+
+    /// The same for an endpoint beside that of the tokens; the clients are those of `oauth2`.
+    pub(crate) fn turn_beside(&self, endpoint: Endpoint) -> Turn {
+        let mut settings = lock(&self.settings);
+        let behaviour = current(settings.beside.entry(endpoint).or_default());
+        settings.turn(System::Oauth2, behaviour)
+    }
+
+    pub(crate) fn behaviour_beside(&self, endpoint: Endpoint) -> Behaviour {
+        lock(&self.settings).beside.get(&endpoint).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_behaviour_beside(&self, endpoint: Endpoint, behaviour: Behaviour) {
+        lock(&self.settings).beside.insert(endpoint, behaviour);
+    }
+
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&lock(&self.settings).policy)
+    }
+
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        lock(&self.settings).policy = Arc::new(policy);
     }
 
     pub(crate) fn behaviour(&self, system: System) -> Behaviour {
@@ -77,12 +125,43 @@ impl State {
         lock(&self.settings).credentials.set(system, clients);
     }
 
+    pub(crate) fn add_client(&self, system: System, client: Client) {
+        lock(&self.settings).credentials.add(system, client);
+    }
+
+    pub(crate) fn remove_client(&self, system: System, client: &Client) -> bool {
+        lock(&self.settings).credentials.remove(system, client)
+    }
+
     pub(crate) fn tokens(&self) -> MutexGuard<'_, Tokens> {
         lock(&self.tokens)
     }
 
+    /// Gives a client of `oauth2` a token that it did not ask for.
+    pub(crate) fn give(
+        &self,
+        client_id: &str,
+        lifetime: i64,
+    ) -> Result<(String, TokenRecord), Unspecified> {
+        let terms =
+            Terms { system: System::Oauth2, now: self.clock.now(), lifetime, same_until: None };
+        let grant = Grant {
+            client_id: client_id.to_owned(),
+            scope: None,
+            key: client_id.to_owned(),
+            origin: Origin::default(),
+        };
+        let issue = self.tokens().issue(&terms, &grant)?;
+        Ok((issue.token, issue.record))
+    }
+
+    /// Revokes a token as its provider's owner would; says whether there is such a token.
+    pub(crate) fn revoke(&self, serial: u64) -> bool {
+        self.tokens().revoke(serial, self.clock.now())
+    }
+
     pub(crate) fn introspect(&self, token: &str) -> Option<TokenRecord> {
-        self.tokens().find(token)
+        self.tokens().find(token).cloned()
     }
 }
 

@@ -8,19 +8,19 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::PartialObjectMeta;
-use kube::{Client, Resource, ResourceExt};
-use secrecy::{ExposeSecret, SecretBox};
+use kube::{Client, Config, Resource, ResourceExt};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Edge, TargetWrite, refuse_privileged_type};
+use super::{Edge, Kept, TargetWrite, refuse_privileged_type};
 use crate::api::annotations::Owner;
-use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken};
+use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken, ServiceAccountRef};
 use crate::decide::{Holder, SecretKey, TargetMeta, holder, not_owned};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
-use crate::runtime::{ApiError, in_time, names_uid};
+use crate::runtime::{Access, ApiError, in_time, names_uid};
 use crate::watch::{SecretIndex, handed_over};
 
 /// API requests of ours under way at once. More gains little: the API server is the bound.
@@ -31,7 +31,9 @@ const WRITE_ROUNDS: usize = 4;
 
 /// Reads and writes Secrets.
 pub struct ClusterEdge {
-    client: Client,
+    pub(super) client: Client,
+    /// How to reach the API server as nobody.
+    pub(super) anonymous: Config,
     /// Is told of our own writes at once, long before the watch is.
     index: Arc<SecretIndex>,
     in_flight: Semaphore,
@@ -46,16 +48,20 @@ enum Round {
 
 impl ClusterEdge {
     /// An edge that keeps `index` informed.
-    pub fn new(client: Client, index: Arc<SecretIndex>) -> Self {
-        Self { client, index, in_flight: Semaphore::new(IN_FLIGHT) }
+    pub fn new(access: Access, index: Arc<SecretIndex>) -> Self {
+        let Access { client, anonymous } = access;
+        Self { client, anonymous, index, in_flight: Semaphore::new(IN_FLIGHT) }
     }
 
-    fn secrets(&self, namespace: &str) -> Api<Secret> {
+    pub(super) fn secrets(&self, namespace: &str) -> Api<Secret> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
     /// Makes an API request, bounded in number and time.
-    async fn call<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+    pub(super) async fn call<T>(
+        &self,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ApiError> {
         let _place = self.in_flight.acquire().await;
         in_time(request).await
     }
@@ -161,7 +167,7 @@ impl ClusterEdge {
         Ok(self.index.note_read(key, found.as_ref()))
     }
 
-    async fn get(&self, key: &SecretKey) -> Result<Option<Secret>, Error> {
+    pub(super) async fn get(&self, key: &SecretKey) -> Result<Option<Secret>, Error> {
         let api = self.secrets(&key.namespace);
         self.call(api.get_opt(&key.name)).await.map_err(|error| read_failed(key, &error))
     }
@@ -188,6 +194,22 @@ impl Edge for ClusterEdge {
         let values =
             values.map(|(name, ByteString(value))| (name, SecretBox::new(Box::new(value))));
         Ok(Credentials::new(key.to_string(), values.collect()))
+    }
+
+    async fn service_account_token(
+        &self,
+        namespace: &str,
+        account: &ServiceAccountRef,
+    ) -> Result<SecretString, Error> {
+        self.token_of_account(namespace, account).await
+    }
+
+    async fn renewed(&self, credentials: &SecretKey) -> Result<Option<Kept>, Error> {
+        self.renewed_of(credentials).await
+    }
+
+    async fn keep(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
+        self.keep_of(credentials, kept).await
     }
 
     async fn may_adopt(&self, key: &SecretKey) -> Result<(), Error> {
@@ -278,11 +300,11 @@ fn refuse_privileged(key: &SecretKey, secret: &Secret) -> Result<(), Error> {
     refuse_privileged_type(key, secret.type_.as_deref())
 }
 
-fn read_failed(key: &SecretKey, error: &ApiError) -> Error {
+pub(super) fn read_failed(key: &SecretKey, error: &ApiError) -> Error {
     Error::new(Reason::ReadFailed, format!("Secret {key} could not be read: {error}"))
 }
 
-fn write_failed(key: &SecretKey, error: &ApiError) -> Error {
+pub(super) fn write_failed(key: &SecretKey, error: &ApiError) -> Error {
     let class = match error {
         // A quota, a policy or RBAC: a person's matter.
         ApiError::Refused(status) if status.is_forbidden() || status.is_invalid() => {

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::discovery::Discovery;
 use super::gates::Gates;
+use super::renewal::{Kept, Renewals};
+use super::retired::RetiredTokens;
+use super::supply::{Supplied, credentials};
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
@@ -15,32 +18,29 @@ use crate::api::annotations::{
 use crate::clock::Clock;
 use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey, ownership};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{Credentials, Digester, Issued, TokenRequest, Transport};
+use crate::oauth::{Digester, Issued, Life, Renewed, Supplies, Transport};
 use crate::render::{Data, Shown, read_back, render};
 use crate::watch::Materials;
-
-/// Once the engine is stopping, how long an answer is still waited for. What is left of the
-/// 30 s that a pod has by default is for writing it.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// Carries out plans.
 pub struct Engine<E> {
     /// Where tokens go and credentials come from.
     pub edge: E,
-    transport: Arc<Transport>,
-    digester: Arc<Digester>,
-    clock: Clock,
+    pub(super) transport: Arc<Transport>,
+    pub(super) digester: Arc<Digester>,
+    pub(super) clock: Clock,
+    pub(super) discovery: Discovery,
+    pub(super) renewals: Renewals,
+    pub(super) retired: RetiredTokens,
+    pub(super) stopping: CancellationToken,
     gates: Gates,
-    stopping: CancellationToken,
 }
 
-/// What has been read and built before a request is sent.
-struct Prepared {
-    credentials: Credentials,
-    inputs: String,
-    request: TokenRequest,
-    /// What a person should know of the inputs.
-    remark: Option<String>,
+/// A token that is to be written.
+struct Fetched<'a> {
+    issued: Issued,
+    order: &'a FetchOrder,
+    inputs: &'a str,
 }
 
 impl<E: Edge> Engine<E> {
@@ -48,7 +48,17 @@ impl<E: Edge> Engine<E> {
     /// answers to those under way for at most 10 s.
     pub fn new(edge: E, tools: Tools) -> Self {
         let Tools { transport, digester, clock, stopping } = tools;
-        Self { edge, transport, digester, clock, gates: Gates::default(), stopping }
+        Self {
+            edge,
+            discovery: Discovery::new(Arc::clone(&transport), clock.clone()),
+            transport,
+            digester,
+            clock,
+            renewals: Renewals::default(),
+            retired: RetiredTokens::default(),
+            gates: Gates::default(),
+            stopping,
+        }
     }
 
     /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, or the
@@ -57,6 +67,7 @@ impl<E: Edge> Engine<E> {
         match (plan, &case.materials) {
             (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
+            (Plan::Revoke, materials) => Some(self.revoke_due(case, materials.as_ref()).await),
             (Plan::WriteAgain { from, held }, _) => Some(self.write_again(case, &from, held).await),
             (Plan::Wait { .. } | Plan::VerifyInputs | Plan::Fetch(_), _) => None,
         }
@@ -65,10 +76,8 @@ impl<E: Edge> Engine<E> {
     /// Reads the credentials and computes the inputs' digest.
     async fn verify(&self, case: &Case, materials: &Materials) -> Outcome {
         let seen = seen(case);
-        match self.edge.credentials(&materials.credentials).await {
-            Ok(credentials) => {
-                Outcome::Verified { seen, found: self.inputs(materials, &credentials) }
-            }
+        match credentials(&self.edge, materials, &self.digester).await {
+            Ok((_, inputs)) => Outcome::Verified { seen, found: Ok(inputs) },
             Err(error) if is_unusable(&error) => Outcome::Verified { seen, found: Err(error) },
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
         }
@@ -82,60 +91,104 @@ impl<E: Edge> Engine<E> {
         order: FetchOrder,
     ) -> Option<Outcome> {
         // Behind a provider that hangs time passes: what is read is read after that.
-        let _place = self.gates.enter(materials.endpoint.origin()).await;
+        let _place = match materials.endpoint.origin() {
+            Some(origin) => self.gates.enter(origin).await,
+            None => None,
+        };
+        let _alone = match &materials.credentials {
+            Some(source) if materials.endpoint.renews() => {
+                self.gates.alone_with(&source.secret).await
+            }
+            _ => None,
+        };
         if let Err(error) = self.may_adopt(case).await {
             return Some(Outcome::Failed { error, attempt: self.attempt(case) });
         }
-        let prepared = match self.prepare(materials).await {
-            Ok(prepared) => prepared,
+        let namespace = case.snapshot.owner().namespace;
+        let supplied = match self.supply(materials, &namespace).await {
+            Ok(supplied) => supplied,
             // Nothing was asked, and nothing will be until an input changes.
             Err(error) if is_unusable(&error) => {
                 return Some(Outcome::Verified { seen: seen(case), found: Err(error) });
             }
             Err(error) => return Some(Outcome::Failed { error, attempt: self.attempt(case) }),
         };
-        let Prepared { credentials, inputs, request, remark } = prepared;
         if self.stopping.is_cancelled() {
             return None;
         }
-        let attempt = Attempt {
+        self.ask_and_publish(case, (materials, supplied), order).await
+    }
+
+    async fn ask_and_publish(
+        &self,
+        case: &Case,
+        (materials, supplied): (&Materials, Supplied),
+        order: FetchOrder,
+    ) -> Option<Outcome> {
+        let Supplied { mut supplies, inputs, remark } = supplied;
+        let mut attempt = Attempt {
             at: self.clock.now(),
             seen: seen(case),
             inputs: Some(inputs.clone()),
             refresh_request: order.refresh_request.clone(),
             without_target: order.without_target,
             remark: remark.clone(),
+            ..Attempt::default()
         };
-        let answer = tokio::select! {
-            answer = self.transport.send(request) => answer,
-            () = self.grace_is_over() => {
-                warn!(token = %case.snapshot.owner(), "ending without the provider's answer");
-                return None;
+        let last = case.snapshot.facts.secret_key.as_deref();
+        let asked = self.ask(materials, &mut supplies, last).await;
+        attempt.secret_key = asked.secret_key;
+        let mut issued = match asked.issued? {
+            Ok(issued) => issued,
+            Err(error) if is_of_inputs(&error) => {
+                return Some(Outcome::Verified { seen: seen(case), found: Err(error) });
             }
-        };
-        let issued = match answer {
-            Ok(answer) => materials.endpoint.read(&answer, &credentials),
-            Err(error) => Err(error),
-        };
-        let issued = issued.map_err(|error| match remark {
             // The likeliest cause of a wrong secret.
-            Some(remark) if error.class() == Class::Permanent => error.with_remark(&remark),
-            _ => error,
-        });
-        drop(credentials);
-        let written = match issued {
-            Ok(issued) => self.publish(case, issued, (&order, &inputs)).await,
-            Err(error) => Err(error),
+            Err(error) if error.class() == Class::Permanent => {
+                let error = remark.iter().fold(error, |error, remark| error.with_remark(remark));
+                return Some(Outcome::Failed { error, attempt });
+            }
+            Err(error) => return Some(Outcome::Failed { error, attempt }),
         };
-        Some(match written {
-            Ok(held) => Outcome::Published { held, attempt },
+        if let Err(error) = self.keep_renewed(materials, &supplies, &issued).await {
+            return Some(Outcome::Failed { error, attempt });
+        }
+        drop(supplies);
+        let remarks: Vec<String> = remark.into_iter().chain(issued.warnings.drain(..)).collect();
+        attempt.remark = (!remarks.is_empty()).then(|| remarks.join("; "));
+        let former = self.former(case, &order).await;
+        let fetched = Fetched { issued, order: &order, inputs: &inputs };
+        Some(match self.publish(case, fetched).await {
+            Ok(held) => {
+                attempt.revoke_at = self.retire(case, (&order, &held), former);
+                Outcome::Published { held, attempt }
+            }
             Err(error) => Outcome::Failed { error, attempt },
         })
     }
 
-    async fn grace_is_over(&self) {
-        self.stopping.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+    /// Keeps what the answer renewed, before the token is published.
+    async fn keep_renewed(
+        &self,
+        materials: &Materials,
+        supplies: &Supplies,
+        issued: &Issued,
+    ) -> Result<(), Error> {
+        let Some(source) = materials.credentials.as_ref().filter(|_| materials.endpoint.renews())
+        else {
+            return Ok(());
+        };
+        let former = &supplies.renewed;
+        let current = materials.endpoint.needs().current;
+        let renewed = Renewed {
+            refresh_token: issued.refresh_token.clone().or_else(|| former.refresh_token.clone()),
+            access_token: current.then(|| issued.access_token.clone()),
+        };
+        if renewed.same_as(former) {
+            return Ok(());
+        }
+        let seed = self.renewals.seed(&supplies.credentials, &self.digester);
+        self.keep(&source.secret, Kept { seed, renewed }).await
     }
 
     /// Writes the token that is there again.
@@ -147,7 +200,7 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Outcome::Failed { error, attempt: self.attempt(case) },
         };
         let data = data.unwrap_or_default();
-        let Some(shown) = read_back(&data, held.expires_at) else {
+        let Some(shown) = read_back(&data, held.expires_at, &held.outputs) else {
             return already_there(case, from, &data).unwrap_or(Outcome::NothingToWriteAgain);
         };
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
@@ -171,39 +224,17 @@ impl<E: Edge> Engine<E> {
         }
     }
 
-    async fn prepare(&self, materials: &Materials) -> Result<Prepared, Error> {
-        let credentials = self.edge.credentials(&materials.credentials).await?;
-        let inputs = self.inputs(materials, &credentials)?;
-        let newlines = credentials.ending_in_newline(materials.endpoint.credential_keys());
-        let remark = (!newlines.is_empty()).then(|| {
-            let (source, keys) = (credentials.source(), newlines.join(", "));
-            format!("Secret {source}: {keys} ends in a newline, which is seldom meant")
-        });
-        let request = materials.endpoint.request(&materials.asking, &credentials)?;
-        Ok(Prepared { credentials, inputs, request, remark })
-    }
-
-    fn inputs(&self, materials: &Materials, credentials: &Credentials) -> Result<String, Error> {
-        self.digester.inputs(&materials.endpoint, &materials.asking, credentials)
-    }
-
-    async fn publish(
-        &self,
-        case: &Case,
-        issued: Issued,
-        (order, inputs): (&FetchOrder, &str),
-    ) -> Result<HeldToken, Error> {
+    async fn publish(&self, case: &Case, fetched: Fetched<'_>) -> Result<HeldToken, Error> {
+        let Fetched { issued, order, inputs } = fetched;
         let fingerprint = self.digester.token(&issued.access_token);
+        let Life { issued_at, expires_at } = issued.life;
         let held = HeldToken {
-            issued_at: whole_seconds(issued.life.issued_at),
-            expires_at: whole_seconds(issued.life.expires_at),
-            refresh_at: whole_seconds(order.refresh_at(
-                &fingerprint,
-                issued.life.issued_at,
-                issued.life.expires_at,
-            )),
+            issued_at: whole_seconds(issued_at),
+            expires_at: whole_seconds(expires_at),
+            refresh_at: whole_seconds(order.refresh_at(&fingerprint, issued_at, expires_at)),
             token_type: issued.token_type.clone(),
             scopes: issued.scopes,
+            outputs: issued.outputs.keys().cloned().collect(),
             secret_name: case.snapshot.secret_name().to_owned(),
             fingerprint: Some(fingerprint),
         };
@@ -211,6 +242,7 @@ impl<E: Edge> Engine<E> {
             access_token: issued.access_token,
             token_type: issued.token_type,
             expires_at: held.expires_at,
+            outputs: issued.outputs,
         };
         self.write(case, &held, (shown, inputs.to_owned())).await?;
         if let Some(old) = &order.held {
@@ -284,7 +316,7 @@ fn already_there(case: &Case, name: &str, data: &Data) -> Option<Outcome> {
     let target = case.snapshot.target.as_ref().filter(|_| name == case.snapshot.secret_name())?;
     let found = HeldToken::of_target(target, name)?;
     let held = case.snapshot.facts.held.as_ref()?;
-    (found.issued_at > held.issued_at).then(|| read_back(data, found.expires_at)).flatten()?;
+    (found.issued_at > held.issued_at).then(|| read_back(data, found.expires_at, &[])).flatten()?;
     Some(Outcome::WrittenAgain { held: found })
 }
 
@@ -294,9 +326,14 @@ fn is_unusable(error: &Error) -> bool {
         error.reason(),
         Reason::CredentialsNotFound
             | Reason::CredentialsKeyMissing
-            | Reason::InvalidCredentials
+            | Reason::CredentialsNotSpecified
             | Reason::SecretTypeNotAllowed
-            | Reason::InvalidProvider
-            | Reason::InvalidSpec
-    )
+    ) || is_of_inputs(error)
+}
+
+/// Whether no request could be built from the inputs.
+fn is_of_inputs(error: &Error) -> bool {
+    let reason = error.reason();
+    matches!(reason, Reason::InvalidCredentials | Reason::InvalidProvider | Reason::InvalidSpec)
+        && error.class() == Class::Permanent
 }

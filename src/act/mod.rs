@@ -1,18 +1,29 @@
 //! Doing what a plan says, and nothing else. What differs between a cluster and a directory is
 //! behind [`Edge`]; the rest is the same for both.
 
+mod ask;
 mod cluster;
+mod discovery;
 mod engine;
 mod gates;
+mod kept;
+mod renewal;
+mod retired;
+mod revocation;
+mod service_account;
+mod supply;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 
 pub use cluster::ClusterEdge;
 pub use engine::{Engine, Tools};
+pub use renewal::Kept;
 
-use crate::api::PRIVILEGED_SECRET_TYPES;
+use secrecy::SecretString;
+
 use crate::api::annotations::Owner;
+use crate::api::{PRIVILEGED_SECRET_TYPES, ServiceAccountRef};
 use crate::decide::{SecretKey, Snapshot, TargetMeta};
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
@@ -58,6 +69,26 @@ pub trait Edge: Send + Sync + 'static {
         &self,
         key: &SecretKey,
     ) -> impl Future<Output = Result<Credentials, Error>> + Send;
+
+    /// Asks for a short-lived token of a ServiceAccount.
+    fn service_account_token(
+        &self,
+        namespace: &str,
+        account: &ServiceAccountRef,
+    ) -> impl Future<Output = Result<SecretString, Error>> + Send;
+
+    /// What was renewed of a credentials Secret, where it was kept.
+    fn renewed(
+        &self,
+        credentials: &SecretKey,
+    ) -> impl Future<Output = Result<Option<Kept>, Error>> + Send;
+
+    /// Keeps what was renewed of a credentials Secret: once this is done, it outlives the process.
+    fn keep(
+        &self,
+        credentials: &SecretKey,
+        kept: &Kept,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Whether a target whose owner consents is of a kind that may be taken over.
     fn may_adopt(&self, key: &SecretKey) -> impl Future<Output = Result<(), Error>> + Send;

@@ -14,6 +14,10 @@ pub const INPUTS: &str = "tokenward.dev/inputs";
 pub const OWNER: &str = "tokenward.dev/owner";
 /// On a Secret that is not ours: the name of the token that may take it over.
 pub const ALLOW: &str = "tokenward.dev/allow";
+/// On a Secret that keeps what a provider renewed: the name of the credentials Secret.
+pub const RENEWED_OF: &str = "tokenward.dev/renewed-of";
+/// On the same: digest of the credentials that it began with.
+pub const SEED: &str = "tokenward.dev/seed";
 /// On an `OAuthClientToken`: any new value asks for a refresh.
 pub const REFRESH_REQUESTED_AT: &str = "tokenward.dev/refresh-requested-at";
 

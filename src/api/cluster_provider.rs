@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ProviderDocument, ProviderStatus, SecretRef};
+use super::{CredentialsRef, ProviderDocument, ProviderStatus};
 
 /// A provider document, who may use it, and (optionally) the platform's own client.
 #[derive(CustomResource, KubeSchema, Deserialize, Serialize, Clone, Debug, Default, PartialEq)]
@@ -37,7 +37,7 @@ pub struct ClusterOAuthProviderSpec {
     /// The platform's own client: a Secret in the operator's cluster resource namespace, and
     /// nowhere else. Tokens without credentials of their own use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials_secret_ref: Option<SecretRef>,
+    pub credentials_secret_ref: Option<CredentialsRef>,
     /// Who may use this provider, and how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,

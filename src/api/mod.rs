@@ -12,13 +12,15 @@ mod token;
 pub use cluster_provider::{ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCredentials, Usage};
 pub use crds::crds;
 pub use document::{
-    BasicEncoding, ClientAuthentication, Encoding, ErrorRule, Errors, Expiry, ExpiryKind, Grant,
-    Limits, Method, ProviderDocument, Request, Response, RuleClass,
+    Algorithm, Assertion, BasicEncoding, ClientAuthentication, Encoding, ErrorRule, Errors,
+    Expectation, Expiry, ExpiryKind, Grant, HeaderMatch, IssuedAt, IssuedAtKind, Limits, Method,
+    Output, ProviderDocument, Request, Response, RetryAfter, RetryAfterKind, Revocation, RuleClass,
+    SuccessCondition, Thumbprint,
 };
 pub use provider::{OAuthProvider, ProviderStatus};
 pub use token::{
-    InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus, ProviderKind,
-    ProviderRef, SecretRef, Target, TokenState,
+    CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,
+    ProviderKind, ProviderRef, RevokeOn, ServiceAccountRef, Target, TokenRef, TokenState,
 };
 
 /// API group of every resource of ours.
@@ -54,8 +56,9 @@ pub(crate) mod schema {
         r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
     /// Pattern of a duration as Go prints it. More digits would overflow what reads it.
     pub(crate) const DURATION: &str = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+$";
-    /// Pattern of a JSON Pointer (RFC 6901) to something inside of a document.
-    pub(crate) const POINTER: &str = r"^(/([^~/]|~[01])*)+$";
+    /// Pattern of a place in an answer: a JSON Pointer (RFC 6901) to something inside of its body,
+    /// a header, or the whole body.
+    pub(crate) const PLACE: &str = r"^(/([^~/]|~[01])*)+$|^header:[A-Za-z0-9_-]{1,128}$|^body$";
 
     /// A DNS-1123 subdomain: the name of an object.
     pub(crate) fn object_name(_: &mut SchemaGenerator) -> Schema {
@@ -76,13 +79,18 @@ pub(crate) mod schema {
         })
     }
 
-    /// JSON Pointers (RFC 6901), first match wins.
-    pub(crate) fn pointers(_: &mut SchemaGenerator) -> Schema {
+    /// A place in an answer: a JSON Pointer (RFC 6901), `header:NAME` or `body`.
+    pub(crate) fn place(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "maxLength": 256, "pattern": PLACE})
+    }
+
+    /// Places in an answer, first match wins.
+    pub(crate) fn places(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "array",
             "minItems": 1,
             "maxItems": 16,
-            "items": {"type": "string", "maxLength": 256, "pattern": POINTER},
+            "items": place(generator),
             "x-kubernetes-list-type": "atomic"
         })
     }

@@ -38,15 +38,24 @@ use super::schema;
         .message("the target Secret must not be the credentials Secret: set spec.target.secretName to another name"),
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.credentialsSecretRef) || self.providerRef.kind == 'ClusterOAuthProvider'")
-    .message("credentialsSecretRef is required unless providerRef.kind is ClusterOAuthProvider"))]
 pub struct OAuthClientTokenSpec {
     /// The provider that issues the token.
     pub provider_ref: ProviderRef,
     /// The Secret, in the same namespace, that holds the client's credentials. Optional with a
-    /// ClusterOAuthProvider that brings its own.
+    /// ClusterOAuthProvider that brings its own, and with a provider that needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials_secret_ref: Option<SecretRef>,
+    pub credentials_secret_ref: Option<CredentialsRef>,
+    /// A ServiceAccount, in the same namespace, whose short-lived token stands where the provider's
+    /// document says `{{ serviceAccount.token }}`: a client without any stored secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_ref: Option<ServiceAccountRef>,
+    /// Tokens, in the same namespace, that stand where the provider's document says
+    /// `{{ tokens.NAME }}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "token_refs_schema")]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[A-Za-z_][A-Za-z0-9_-]{0,63}$'))")
+        .message("the name of a token starts with a letter or _ and holds letters, digits, _ and - only, at most 64"))]
+    pub token_refs: BTreeMap<String, TokenRef>,
     /// Scopes to ask for (RFC 6749 section 3.3). None by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "scopes_schema")]
@@ -60,6 +69,11 @@ pub struct OAuthClientTokenSpec {
     /// Where the token goes.
     #[serde(default, skip_serializing_if = "Target::is_empty")]
     pub target: Target,
+    /// When tokens are revoked (RFC 7009): `Rotation`, the former one once nobody can hold it any
+    /// more, and `Deletion`, the last one with this resource. Never by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "revoke_schema")]
+    pub revoke: Vec<RevokeOn>,
     /// Stops all work on this token and keeps its Secret.
     #[serde(default)]
     pub suspend: bool,
@@ -89,6 +103,42 @@ fn scopes_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         "type": "array",
         "maxItems": 64,
         "items": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^[\x21\x23-\x5B\x5D-\x7E]+$"},
+        "x-kubernetes-list-type": "set"
+    })
+}
+
+fn token_refs_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 8,
+        "additionalProperties": generator.subschema_for::<TokenRef>()
+    })
+}
+
+fn revoke_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "maxItems": 2,
+        "items": {"type": "string", "enum": ["Rotation", "Deletion"]},
+        "x-kubernetes-list-type": "set"
+    })
+}
+
+fn secret_keys_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "maxItems": 8,
+        "items": {"type": "string", "minLength": 1, "maxLength": 253, "pattern": r"^[-._a-zA-Z0-9]+$"},
+        "x-kubernetes-list-type": "set"
+    })
+}
+
+fn audiences_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 8,
+        "items": {"type": "string", "minLength": 1, "maxLength": 2048},
         "x-kubernetes-list-type": "set"
     })
 }
@@ -133,13 +183,53 @@ impl ProviderKind {
     }
 }
 
-/// A Secret, by name. Its namespace is never a choice of the one who writes this.
+/// The Secret that holds a client's credentials. Its namespace is never a choice of the one who
+/// writes this.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct SecretRef {
+pub struct CredentialsRef {
     /// The Secret's name.
     #[schemars(schema_with = "schema::object_name")]
     pub name: String,
+    /// The keys that hold the client's secret, in the order in which they are tried, so that a
+    /// rotation has no gap; `client_secret` alone by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "secret_keys_schema")]
+    pub secret_keys: Vec<String>,
+}
+
+/// A ServiceAccount and the token that is asked for it (TokenRequest).
+#[derive(Deserialize, Serialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceAccountRef {
+    /// The ServiceAccount's name.
+    #[schemars(schema_with = "schema::object_name")]
+    pub name: String,
+    /// Whom the token is for. The API server's own audiences are refused.
+    #[schemars(schema_with = "audiences_schema")]
+    pub audiences: Vec<String>,
+    /// How long it is valid; 600 by default, which is the least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 600, max = 86400))]
+    pub expiration_seconds: Option<i64>,
+}
+
+/// A token of the same namespace.
+#[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenRef {
+    /// The name of the OAuthClientToken.
+    #[schemars(schema_with = "schema::object_name")]
+    pub name: String,
+}
+
+/// What makes a token be revoked.
+#[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokeOn {
+    /// Another took its place.
+    Rotation,
+    /// Its resource is deleted.
+    Deletion,
 }
 
 /// Where the token goes.
@@ -189,6 +279,10 @@ pub struct OAuthClientTokenStatus {
     /// The provider asked for silence until then (Retry-After).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled_until: Option<DateTime<Utc>>,
+    /// The key of the credentials Secret whose secret the provider last took, where
+    /// `credentialsSecretRef.secretKeys` names several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_key: Option<String>,
     /// The value of `tokenward.dev/refresh-requested-at` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_refresh_request: Option<String>,
@@ -213,6 +307,9 @@ pub struct TokenState {
     /// As the provider says, where it says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// The names of the further keys that the target holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
 }
 
 /// Keyed digests (HMAC-SHA-256) of what a token is asked with.

@@ -22,9 +22,15 @@ pub struct Entry {
     pub source: Vec<String>,
     /// What was checked against what, or `none`.
     pub verified: String,
+    /// For people: limits, quirks, what to set up at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     /// The variables that the document wants.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Input>,
+    /// The keys of the credentials Secret that it wants, each with a line for people.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<String, String>,
     /// The document, as values: what is left out must stay left out until all is merged.
     #[serde(flatten)]
     pub document: Value,
@@ -36,6 +42,9 @@ pub struct Entry {
 pub struct Input {
     /// For people.
     pub description: String,
+    /// A value, as it might be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
     /// What its value looks like.
     pub format: Format,
     /// Its value where none is given.
@@ -174,7 +183,10 @@ mod tests {
             let document: ProviderDocument = serde_json::from_value(entry.document).unwrap();
             let read = serde_json::to_value(document).unwrap();
             for (key, value) in raw.as_object().unwrap() {
-                if !matches!(key.as_str(), "title" | "source" | "verified" | "inputs") {
+                if !matches!(
+                    key.as_str(),
+                    "title" | "source" | "verified" | "notes" | "inputs" | "credentials"
+                ) {
                     assert_read(name, value, read.get(key).unwrap_or(&Value::Null));
                 }
             }

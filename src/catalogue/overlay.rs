@@ -1,4 +1,5 @@
-//! The overlay: maps merge by key, scalars and lists replace, `""` removes an entry.
+//! The overlay: maps merge by key, scalars and lists replace, `""` removes an entry. Where there is
+//! none to remove, `""` keeps what a grant or an assertion implies from being sent.
 
 use serde_json::{Map, Value};
 
@@ -15,7 +16,10 @@ fn merge(base: Value, over: Value, path: &[&str]) -> Value {
     };
     for (key, value) in canonical(over, path) {
         if value.as_str() == Some("") {
-            merged.remove(&key);
+            let below = merged.remove(&key);
+            if is_of_names(path) && below.is_none_or(|below| below.as_str() == Some("")) {
+                merged.insert(key, value);
+            }
             continue;
         }
         let below = merged.remove(&key).unwrap_or(Value::Null);
@@ -23,6 +27,14 @@ fn merge(base: Value, over: Value, path: &[&str]) -> Value {
         merged.insert(key, value);
     }
     Value::Object(merged)
+}
+
+/// Whether a map holds what would be sent under names, some of them implied.
+fn is_of_names(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["request" | "revocation", "parameters"] | ["assertion" | "clientAssertion", "claims"]
+    )
 }
 
 /// Header names are the same in any case (RFC 9110 section 5.1), so they must meet in one.
@@ -46,6 +58,8 @@ mod tests {
     #[case::empty_removes(json!({"a": "x", "b": "y"}), json!({"a": ""}), json!({"b": "y"}))]
     #[case::empty_removes_a_map(json!({"a": {"x": 1}}), json!({"a": ""}), json!({}))]
     #[case::empty_without_base(json!(null), json!({"a": "", "b": {"c": ""}}), json!({"b": {}}))]
+    #[case::empty_stays_where_something_is_implied(json!({"assertion": {"claims": {"a": "x"}}}), json!({"assertion": {"claims": {"a": "", "sub": ""}}}), json!({"assertion": {"claims": {"sub": ""}}}))]
+    #[case::empty_stays_over_empty(json!({"request": {"parameters": {"scope": ""}}}), json!({"request": {"parameters": {"scope": ""}}}), json!({"request": {"parameters": {"scope": ""}}}))]
     #[case::headers_meet_in_any_case(json!({"request": {"headers": {"Accept": "a"}}}), json!({"request": {"headers": {"ACCEPT": "b"}}}), json!({"request": {"headers": {"accept": "b"}}}))]
     #[case::a_parameter_named_headers_is_none(json!({"request": {"parameters": {"headers": {"A": 1}}}}), json!({"request": {"parameters": {"headers": {"a": 2}}}}), json!({"request": {"parameters": {"headers": {"A": 1, "a": 2}}}}))]
     #[case::parameters_keep_their_case(json!({"parameters": {"Scope": "a"}}), json!({"parameters": {"scope": "b"}}), json!({"parameters": {"Scope": "a", "scope": "b"}}))]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use kube::{Client, Config};
+use kube::Config;
 use tracing::info;
 
 use super::{Failure, block_on};
@@ -11,7 +11,7 @@ use crate::act::Tools;
 use crate::clock::Clock;
 use crate::controller;
 use crate::oauth::{Digester, Transport};
-use crate::runtime::{cluster_key, init_logs, stop_signal};
+use crate::runtime::{Access, cluster_key, init_logs, stop_signal};
 use crate::settings::{CommonArgs, ControllerArgs, ControllerSettings};
 
 pub(super) fn run(common: &CommonArgs, args: ControllerArgs) -> Result<(), Failure> {
@@ -28,9 +28,9 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
     let watch = settings.watch(&config.default_namespace);
     let mut transport = settings.transport.clone();
     transport.addresses.api_server = api_server(&config).await?;
-    let client = Client::try_from(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let access = Access::new(config).map_err(|error| Failure::Failed(error.to_string()))?;
     let key = tokio::select! {
-        key = cluster_key(&client, &watch.cluster_resource_namespace) => key.map_err(Failure::Failed)?,
+        key = cluster_key(&access.client, &watch.cluster_resource_namespace) => key.map_err(Failure::Failed)?,
         () = stopping.cancelled() => return Ok(()),
     };
     let clock = Clock::system();
@@ -41,7 +41,7 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
         stopping,
     };
     info!(version = env!("CARGO_PKG_VERSION"), scopes = ?watch.scopes, "tokenward starts");
-    controller::run(client, watch, tools).await;
+    controller::run(access, watch, tools).await;
     info!("tokenward has ended");
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{ClusterOAuthProviderSpec, OAuthClientTokenSpec, OwnCredentials, Usage};
+use crate::api::{
+    ClusterOAuthProviderSpec, CredentialsRef, OAuthClientTokenSpec, OwnCredentials, Usage,
+};
 use crate::error::{Error, Reason, nearest};
 
 /// A Secret, by namespace and name.
@@ -20,15 +22,28 @@ impl std::fmt::Display for SecretKey {
     }
 }
 
-/// The token's own credentials, in its own namespace.
-pub fn own_credentials(token: &OAuthClientTokenSpec, namespace: &str) -> Result<SecretKey, Error> {
-    let reference = token.credentials_secret_ref.as_ref().ok_or_else(|| {
-        Error::new(
-            Reason::CredentialsNotSpecified,
-            "spec.credentialsSecretRef is not set, and the provider brings no credentials",
-        )
-    })?;
-    Ok(SecretKey { namespace: namespace.to_owned(), name: reference.name.clone() })
+/// Where credentials come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialsSource {
+    /// The Secret.
+    pub secret: SecretKey,
+    /// The keys that hold the client's secret, in the order in which they are tried; none where it
+    /// is `client_secret` alone.
+    pub secret_keys: Vec<String>,
+}
+
+impl CredentialsSource {
+    /// What a reference names, in a namespace that it has no say in.
+    pub fn new(reference: &CredentialsRef, namespace: &str) -> Self {
+        let secret = SecretKey { namespace: namespace.to_owned(), name: reference.name.clone() };
+        Self { secret, secret_keys: reference.secret_keys.clone() }
+    }
+}
+
+/// The token's own credentials, in its own namespace, where it names any.
+pub fn own_credentials(token: &OAuthClientTokenSpec, namespace: &str) -> Option<CredentialsSource> {
+    let reference = token.credentials_secret_ref.as_ref()?;
+    Some(CredentialsSource::new(reference, namespace))
 }
 
 /// Where a token stands that wants a cluster provider.
@@ -48,7 +63,7 @@ pub fn admit(
     provider: &ClusterOAuthProviderSpec,
     applicant: Applicant<'_>,
     platform_namespace: &str,
-) -> Result<SecretKey, Error> {
+) -> Result<Option<CredentialsSource>, Error> {
     let none = Usage::default();
     let usage = provider.usage.as_ref().unwrap_or(&none);
     if !usage.admits(applicant.labels) {
@@ -67,10 +82,10 @@ pub fn admit(
                 "the ClusterOAuthProvider forbids own credentials: leave spec.credentialsSecretRef out",
             ));
         }
-        return own_credentials(token, applicant.namespace);
+        return Ok(own_credentials(token, applicant.namespace));
     }
     let Some(platform) = &provider.credentials_secret_ref else {
-        return own_credentials(token, applicant.namespace);
+        return Ok(None);
     };
     for scope in &token.scopes {
         allowed(scope, "spec.scopes", &usage.scopes, Reason::ScopeNotAllowed)?;
@@ -78,7 +93,7 @@ pub fn admit(
     for name in token.parameters.keys() {
         allowed(name, "spec.parameters", &usage.parameters, Reason::ParameterNotAllowed)?;
     }
-    Ok(SecretKey { namespace: platform_namespace.to_owned(), name: platform.name.clone() })
+    Ok(Some(CredentialsSource::new(platform, platform_namespace)))
 }
 
 fn allowed(name: &str, field: &str, list: &[String], reason: Reason) -> Result<(), Error> {
@@ -107,7 +122,7 @@ mod tests {
         let labels = BTreeMap::from([("team".to_owned(), "shop".to_owned())]);
         let applicant = Applicant { token: &token, namespace: "web", labels: &labels };
         admit(&provider, applicant, "platform")
-            .map(|key| key.to_string())
+            .map(|source| source.map_or("none".to_owned(), |source| source.secret.to_string()))
             .map_err(|error| error.reason())
     }
 
@@ -145,8 +160,8 @@ mod tests {
     }
 
     #[test]
-    fn without_any_credentials_it_says_so() {
+    fn without_any_credentials_there_are_none() {
         let provider = json!({"usage": {"namespaceSelector": {}}});
-        assert_eq!(ask(provider, &json!({})), Err(Reason::CredentialsNotSpecified));
+        assert_eq!(ask(provider, &json!({})), Ok("none".to_owned()));
     }
 }

@@ -45,6 +45,10 @@ pub struct Facts {
     pub repairs: Option<Repairs>,
     /// What a person should know of the inputs of the last attempt.
     pub remark: Option<String>,
+    /// The key of the credentials Secret whose secret the provider last took.
+    pub secret_key: Option<String>,
+    /// When former tokens are to be revoked. Not remembered over a restart, for neither are they.
+    pub revoke_at: Option<DateTime<Utc>>,
 }
 
 /// A token that was written to its target.
@@ -62,6 +66,8 @@ pub struct HeldToken {
     pub scopes: Vec<String>,
     /// The Secret that it was written to.
     pub secret_name: String,
+    /// The names of the further keys that the target holds.
+    pub outputs: Vec<String>,
     /// Digest of the token itself; forgotten over a restart.
     pub fingerprint: Option<String>,
 }
@@ -132,6 +138,8 @@ impl Facts {
             handled_refresh_request: status.last_handled_refresh_request.clone(),
             setback: None,
             repairs: None,
+            secret_key: status.client_secret_key.clone(),
+            revoke_at: None,
             remark: conditions::find(&status.conditions, conditions::FRESH)
                 .and_then(|fresh| fresh.message.strip_prefix(REFRESHED)?.strip_prefix("; "))
                 .map(str::to_owned),
@@ -163,6 +171,7 @@ impl Facts {
             seen: self.seen.filter(|_| attempted == self.attempted),
             attempted,
             handled_refresh_request: self.handled_refresh_request,
+            secret_key: self.secret_key,
             // That attempt succeeded, whatever came before it.
             ..Self::default()
         }
@@ -178,6 +187,7 @@ impl HeldToken {
             refresh_at: token.refresh_at,
             token_type: token.token_type.clone(),
             scopes: token.scopes.clone(),
+            outputs: token.outputs.clone(),
             secret_name: status.secret_name.clone().unwrap_or_else(|| secret_name.to_owned()),
             fingerprint: None,
         })
@@ -194,6 +204,7 @@ impl HeldToken {
             refresh_at: time(REFRESH_AT)?,
             token_type: None,
             scopes: Vec::new(),
+            outputs: Vec::new(),
             secret_name: secret_name.to_owned(),
             fingerprint: None,
         })
@@ -223,6 +234,8 @@ fn comes_of_an_attempt(reason: Reason) -> bool {
             | Reason::ProviderThrottled
             | Reason::TokenRequestRejected
             | Reason::InvalidResponse
+            | Reason::DiscoveryFailed
+            | Reason::ServiceAccountTokenDenied
             | Reason::WriteFailed
             | Reason::SecretNotOwned
             | Reason::SecretTypeNotAllowed

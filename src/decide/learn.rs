@@ -37,6 +37,11 @@ pub enum Outcome {
         /// The token, where it lies now.
         held: HeldToken,
     },
+    /// Former tokens were revoked, as far as that was possible.
+    Revoked {
+        /// When the next one is to be.
+        next: Option<DateTime<Utc>>,
+    },
     /// The token that was there is not good enough to be written again: a fetch must follow.
     NothingToWriteAgain,
 }
@@ -56,6 +61,10 @@ pub struct Attempt {
     pub without_target: bool,
     /// What a person should know of the inputs.
     pub remark: Option<String>,
+    /// The key of the credentials Secret whose secret the provider took, where there are several.
+    pub secret_key: Option<String>,
+    /// When the former token is to be revoked, where it is.
+    pub revoke_at: Option<DateTime<Utc>>,
 }
 
 /// What the next decision depends on besides the outcome.
@@ -86,6 +95,7 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson) -> Facts {
             setback: None,
             ..facts
         },
+        Outcome::Revoked { next } => Facts { revoke_at: next, ..facts },
         Outcome::NothingToWriteAgain => Facts { held: None, setback: None, ..facts },
     }
 }
@@ -126,6 +136,8 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson) ->
         throttled_until: None,
         failure: None,
         attempted_without_target: false,
+        secret_key: attempt.secret_key.clone(),
+        revoke_at: [facts.revoke_at, attempt.revoke_at].into_iter().flatten().min(),
         ..attempted(facts, attempt)
     }
 }

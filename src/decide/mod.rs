@@ -7,6 +7,7 @@ mod conditions;
 mod facts;
 mod learn;
 mod ownership;
+mod parents;
 mod plan;
 #[cfg(test)]
 mod purity_tests;
@@ -20,10 +21,11 @@ mod snapshot;
 mod testing;
 mod view;
 
-pub use admission::{Applicant, SecretKey, admit, own_credentials};
+pub use admission::{Applicant, CredentialsSource, SecretKey, admit, own_credentials};
 pub use facts::{Facts, HeldToken, Repairs, Seen, Setback};
 pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};
+pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Verdicts, decide};
 pub use schedule::{Delivery, Pace};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

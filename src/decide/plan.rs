@@ -26,6 +26,8 @@ pub enum Plan {
     VerifyInputs,
     /// Ask the provider for a token and write it to the target.
     Fetch(FetchOrder),
+    /// Revoke former tokens that nobody can hold any more.
+    Revoke,
     /// Write the token that is there again: to the target itself, whose metadata is not as it
     /// should be, or from the Secret that was the target before.
     WriteAgain {
@@ -58,6 +60,8 @@ pub struct FetchOrder {
     pub without_target: bool,
     /// The token that is there, to tell whether the provider hands it back.
     pub held: Option<HeldToken>,
+    /// How long after the new token is written the former one is revoked, where it is.
+    pub revoke_after: Option<TimeDelta>,
 }
 
 /// A provider that adds no more than this to a token's life handed back the same one.
@@ -92,6 +96,9 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     if snapshot.token.spec.suspend {
         return view.wait(None, None);
     }
+    if snapshot.facts.revoke_at.is_some_and(|at| at <= now) {
+        return Plan::Revoke;
+    }
     let mend = view.mend();
     // What failed to be mended must not keep everything else from its turn.
     if let (Some(mend), None) = (&mend, &snapshot.facts.setback) {
@@ -118,6 +125,7 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
         refresh_request: snapshot.refresh_request().map(str::to_owned),
         without_target: view.good().is_none(),
         held: snapshot.facts.held.clone(),
+        revoke_after: view.good().and(snapshot.revoke_after()),
     })
 }
 

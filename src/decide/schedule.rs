@@ -15,7 +15,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    fn delay(self) -> TimeDelta {
+    pub(super) fn delay(self) -> TimeDelta {
         match self {
             Self::Volume => TimeDelta::seconds(90),
             Self::Watch => TimeDelta::seconds(5),

@@ -254,6 +254,7 @@ impl World {
                 Plan::VerifyInputs => self.verify(),
                 Plan::Fetch(order) => self.fetch(order),
                 Plan::WriteAgain { from, held } => self.write_again(&from, held),
+                Plan::Revoke => Outcome::Revoked { next: None },
             };
             self.learn(outcome);
         }
@@ -341,6 +342,7 @@ impl World {
         let fingerprint = self.issued.0.to_string();
         let refresh_at = order.refresh_at(&fingerprint, self.now, expires_at);
         let held = HeldToken {
+            outputs: Vec::new(),
             issued_at: self.now,
             expires_at,
             refresh_at,

@@ -9,7 +9,7 @@ use super::facts::{Facts, HeldToken};
 use super::ownership::Holder;
 use super::schedule::Delivery;
 use crate::api::annotations::{Owner, REFRESH_REQUESTED_AT};
-use crate::api::{GROUP, OAuthClientToken, keys};
+use crate::api::{GROUP, OAuthClientToken, RevokeOn, keys};
 use crate::error::Error;
 
 /// Everything that is known of one token at one moment. Immutable.
@@ -80,6 +80,13 @@ impl Snapshot {
         self.token.owner()
     }
 
+    /// How long after a rotation nobody can hold the former token any more, where it is to be
+    /// revoked then: its readers' delay and a little more.
+    pub(super) fn revoke_after(&self) -> Option<TimeDelta> {
+        let revoke = self.token.spec.revoke.contains(&RevokeOn::Rotation);
+        revoke.then(|| self.delivery.delay() + TimeDelta::seconds(10))
+    }
+
     /// The value of the annotation that asks for a refresh.
     pub fn refresh_request(&self) -> Option<&str> {
         let annotations = self.token.metadata.annotations.as_ref()?;
@@ -101,6 +108,7 @@ impl TargetMeta {
         has(keys::ACCESS_TOKEN)
             && has(keys::EXPIRES_AT)
             && (held.token_type.is_none() || has(keys::TOKEN_TYPE))
+            && held.outputs.iter().all(|key| has(key))
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) fn token() -> OAuthClientToken {
 /// A token of a life that was asked for at second 0, and is due after four fifths of it.
 pub(super) fn held(life: i64) -> HeldToken {
     HeldToken {
+        outputs: Vec::new(),
         issued_at: at(0),
         expires_at: at(life),
         refresh_at: at(life * 4 / 5),
@@ -94,6 +95,7 @@ pub(super) enum Told {
     Verify,
     Fetch,
     WriteAgain(String),
+    Revoke,
 }
 
 pub(super) fn told(plan: &Plan) -> Told {
@@ -101,6 +103,7 @@ pub(super) fn told(plan: &Plan) -> Told {
         Plan::Wait { until, .. } => Told::Wait(until.map(seconds)),
         Plan::VerifyInputs => Told::Verify,
         Plan::Fetch(_) => Told::Fetch,
+        Plan::Revoke => Told::Revoke,
         Plan::WriteAgain { from, .. } => Told::WriteAgain(from.clone()),
     }
 }
@@ -206,6 +209,7 @@ impl Scene {
             refresh_request: None,
             without_target: false,
             remark: None,
+            ..Attempt::default()
         };
         let min_interval = self.0.means.as_ref().ok().and_then(|means| means.min_interval);
         let lesson = Lesson { now: at(second), min_interval, random: 0.5 };

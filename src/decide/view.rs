@@ -236,6 +236,7 @@ impl<'a> View<'a> {
             overdue.map(|held| held.refresh_at),
             self.mend_at(),
             self.set_back_until(),
+            self.facts.revoke_at,
         ];
         Plan::Wait {
             until: wake_ups.into_iter().flatten().filter(|at| *at > self.now).min(),

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kube::Resource;
+use secrecy::SecretString;
 
 use super::atomic::{ignore_missing, read_target, remove_target, write_file, write_target};
 use super::{Source, is_segment};
-use crate::act::{Edge, TargetWrite};
-use crate::api::OAuthClientToken;
+use crate::act::{Edge, Kept, TargetWrite};
 use crate::api::annotations::{OWNER, Owner};
+use crate::api::{OAuthClientToken, ServiceAccountRef};
 use crate::decide::{ControllerRef, Holder, SecretKey, TargetMeta, holder, not_owned};
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
@@ -28,6 +29,10 @@ pub struct LocalEdge {
 impl LocalEdge {
     pub(super) fn new(out: PathBuf, source: Arc<Source>) -> Self {
         Self { out, source: RwLock::new(source) }
+    }
+
+    pub(super) fn out(&self) -> &Path {
+        &self.out
     }
 
     pub(super) fn source(&self) -> Arc<Source> {
@@ -87,6 +92,27 @@ impl LocalEdge {
 impl Edge for LocalEdge {
     async fn credentials(&self, key: &SecretKey) -> Result<Credentials, Error> {
         self.source().credentials(key)
+    }
+
+    async fn service_account_token(
+        &self,
+        _: &str,
+        account: &ServiceAccountRef,
+    ) -> Result<SecretString, Error> {
+        let message = format!(
+            "spec.serviceAccountRef: a token of ServiceAccount {:?} is had from a cluster's API \
+             server only, not by tokenward local",
+            account.name
+        );
+        Err(Error::new(Reason::InvalidSpec, message))
+    }
+
+    async fn renewed(&self, credentials: &SecretKey) -> Result<Option<Kept>, Error> {
+        self.renewed_of(credentials)
+    }
+
+    async fn keep(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
+        self.keep_of(credentials, kept)
     }
 
     async fn may_adopt(&self, _: &SecretKey) -> Result<(), Error> {

@@ -24,7 +24,7 @@ use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport, TransportSettings};
 use crate::record::{Ledger, Transition, notices};
-use crate::watch::{materials, means};
+use crate::watch::{Resolved, materials, means};
 
 /// Until a token is looked at again that could not be read or recorded.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -265,11 +265,12 @@ impl Station for Runner {
 
     async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
         let source = self.engine.edge.source();
-        let resolved = source.resolve(token);
+        let resolved = source.resolve(token).and_then(|found| self.confirm(found));
         let materials = resolved.and_then(|found| materials(&token.spec, found, &self.transport));
         let means = materials.as_ref().map_err(Clone::clone).and_then(|materials| {
-            let version = source.version(&materials.credentials, &self.digester)?;
-            Ok(means(materials, &version, &self.digester))
+            let credentials = materials.credentials.as_ref();
+            let version = credentials.map(|c| source.version(&c.secret, &self.digester));
+            Ok(means(materials, &version.transpose()?.unwrap_or_default(), &self.digester))
         });
         let facts = self.ledger.facts(uid(token)).unwrap_or_default();
         let mut snapshot = snapshot(token, (means, facts));
@@ -292,6 +293,17 @@ impl Station for Runner {
                 format!("what is remembered could not be written: {error}"),
             )
         })
+    }
+}
+
+impl Runner {
+    /// Makes sure that every token that this one is made from is good.
+    fn confirm(&self, resolved: Resolved) -> Result<Resolved, Error> {
+        let parents = resolved.parents.into_iter().map(|parent| {
+            let meta = self.engine.edge.look(&parent.target)?;
+            parent.confirm(meta.as_ref(), self.clock.now())
+        });
+        Ok(Resolved { parents: parents.collect::<Result<_, _>>()?, ..resolved })
     }
 }
 

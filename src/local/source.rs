@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::act::refuse_privileged_type;
 use crate::api::{OAuthClientToken, ProviderKind};
-use crate::decide::{Applicant, SecretKey, admit, own_credentials};
+use crate::decide::{Applicant, CredentialsSource, SecretKey, admit, own_credentials, parents};
 use crate::error::{Error, Reason, nearest};
 use crate::manifests::{Key, Manifests, SecretManifest};
 use crate::oauth::{Credentials, Digester, Endpoint};
@@ -50,13 +50,25 @@ impl Source {
 
     /// A token's provider and credentials, or why it may not or cannot use them.
     pub(super) fn resolve(&self, token: &OAuthClientToken) -> Result<Resolved, Error> {
+        let (endpoint, credentials) = self.provider(token)?;
+        let namespace = token.namespace();
+        let parents = parents(token, |name| {
+            let mut beside = self.tokens.iter().filter(|other| other.namespace() == namespace);
+            beside.find(|other| other.name_any() == name).cloned()
+        })?;
+        Ok(Resolved { endpoint, credentials, parents })
+    }
+
+    fn provider(
+        &self,
+        token: &OAuthClientToken,
+    ) -> Result<(Arc<Endpoint>, Option<CredentialsSource>), Error> {
         let namespace = token.namespace().unwrap_or_default();
         let (kind, key) = Manifests::provider_key(token);
         match kind {
             ProviderKind::OAuthProvider => {
                 let endpoint = found(&self.providers, kind, &key)?;
-                let credentials = own_credentials(&token.spec, &namespace)?;
-                Ok(Resolved { endpoint: endpoint.clone()?, credentials })
+                Ok((endpoint.clone()?, own_credentials(&token.spec, &namespace)))
             }
             ProviderKind::ClusterOAuthProvider => {
                 let endpoint = found(&self.cluster_providers, kind, &key)?;
@@ -68,7 +80,7 @@ impl Source {
                 // The same manifests that the endpoint is from.
                 let spec = spec.ok_or_else(|| in_no_manifest(kind, &key, ""))?;
                 let credentials = admit(spec, applicant, PLATFORM_NAMESPACE)?;
-                Ok(Resolved { endpoint: endpoint.clone()?, credentials })
+                Ok((endpoint.clone()?, credentials))
             }
         }
     }

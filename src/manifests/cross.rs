@@ -10,11 +10,9 @@ use super::rules::Kind;
 use super::secret::SecretManifest;
 use super::sourced::{Key, Manifests, Sourced};
 use crate::api::annotations::{ALLOW, OWNER, Owner};
-use crate::api::{
-    OAuthClientToken, PRIVILEGED_SECRET_TYPES, ProviderDocument, ProviderKind, SecretRef,
-};
-use crate::decide::{Applicant, SecretKey, admit, own_credentials};
-use crate::error::{Error, Reason, nearest};
+use crate::api::{OAuthClientToken, PRIVILEGED_SECRET_TYPES, ProviderDocument, ProviderKind};
+use crate::decide::{Applicant, CredentialsSource, admit, own_credentials, parents};
+use crate::error::{Class, Error, Reason, nearest};
 use crate::oauth::{Asking, Endpoint};
 use crate::watch::compile;
 
@@ -75,11 +73,10 @@ impl<'a> Check<'a> {
                 let message = format!("admits no namespace: it cannot be read: {error}");
                 self.warn(provider, "spec.usage.namespaceSelector", message);
             }
-            if let Some(SecretRef { name }) = &spec.credentials_secret_ref {
-                let namespace = self.platform_namespace.to_owned();
-                let secret = SecretKey { namespace, name: name.clone() };
+            if let Some(reference) = &spec.credentials_secret_ref {
+                let source = CredentialsSource::new(reference, self.platform_namespace);
                 if let Some(endpoint) = self.endpoints.get(&(kind, key.clone())).cloned() {
-                    self.credentials(provider, &secret, &endpoint);
+                    self.credentials(provider, &source, &endpoint);
                 }
             }
         }
@@ -106,13 +103,45 @@ impl<'a> Check<'a> {
         let Some(credentials) = self.admission(token, kind, &key) else { return };
         let Some(endpoint) = self.endpoints.get(&(kind, key)).cloned() else { return };
         let spec = &token.object.spec;
-        let asking = Asking { scopes: spec.scopes.clone(), parameters: spec.parameters.clone() };
+        let asking = Asking::of(spec);
         if let Err(error) = endpoint.check(&asking) {
             self.report(token, &error);
         }
-        // The platform's are judged once, with their provider.
-        if spec.credentials_secret_ref.is_some() {
-            self.credentials(token, &credentials, &endpoint);
+        self.parents(token);
+        if !spec.revoke.is_empty() && !endpoint.can_revoke() {
+            let message = "nothing tells where this provider revokes tokens: its document needs \
+                           revocation.url or issuer";
+            self.say(token, "spec.revoke", message);
+        }
+        match &credentials {
+            // The platform's are judged once, with their provider.
+            Some(source) if spec.credentials_secret_ref.is_some() => {
+                self.credentials(token, source, &endpoint);
+            }
+            Some(_) => {}
+            None => {
+                if let Err(error) = endpoint.needs().without_credentials() {
+                    self.report(token, &error);
+                }
+            }
+        }
+    }
+
+    /// Whether the tokens that a token is made from lead to no cycle, and are there.
+    fn parents(&mut self, token: &Sourced<OAuthClientToken>) {
+        let namespace = token.object.metadata.namespace.clone().unwrap_or_default();
+        let manifests = self.manifests;
+        let found = parents(&token.object, |name| {
+            let other = manifests.tokens.get(&(namespace.clone(), name.to_owned()))?;
+            Some(Arc::new(other.object.clone()))
+        });
+        match found {
+            Err(error) if error.class() == Class::Waiting => {
+                let (path, message) = split(error.message());
+                self.warn(token, &path, format!("{message} among the manifests"));
+            }
+            Err(error) => self.report(token, &error),
+            Ok(_) => {}
         }
     }
 
@@ -148,7 +177,7 @@ impl<'a> Check<'a> {
         token: &Sourced<OAuthClientToken>,
         kind: ProviderKind,
         key: &Key,
-    ) -> Option<SecretKey> {
+    ) -> Option<Option<CredentialsSource>> {
         let spec = &token.object.spec;
         let namespace = token.object.metadata.namespace.clone().unwrap_or_default();
         let cluster_provider = match kind {
@@ -156,13 +185,7 @@ impl<'a> Check<'a> {
             ProviderKind::ClusterOAuthProvider => self.manifests.cluster_providers.get(key),
         };
         let Some(provider) = cluster_provider else {
-            return match own_credentials(spec, &namespace) {
-                Ok(credentials) => Some(credentials),
-                Err(error) => {
-                    self.report(token, &error);
-                    None
-                }
-            };
+            return Some(own_credentials(spec, &namespace));
         };
         let provider = &provider.object.spec;
         let labels = self.manifests.namespace_labels(&namespace);
@@ -185,8 +208,14 @@ impl<'a> Check<'a> {
     }
 
     /// Whether a credentials Secret is there and holds what a request is made from.
-    fn credentials<T>(&mut self, about: &Sourced<T>, key: &SecretKey, endpoint: &Endpoint) {
+    fn credentials<T>(
+        &mut self,
+        about: &Sourced<T>,
+        source: &CredentialsSource,
+        endpoint: &Endpoint,
+    ) {
         const PATH: &str = "spec.credentialsSecretRef.name";
+        let key = &source.secret;
         let id = (key.namespace.clone(), key.name.clone());
         let Some(secret) = self.manifests.secrets.get(&id) else {
             if !self.manifests.is_broken(Kind::Secret, &id) {
@@ -202,11 +231,19 @@ impl<'a> Check<'a> {
             return self.say(about, PATH, message);
         }
         let credentials = secret.object.credentials();
-        let errors = endpoint.credential_keys().filter_map(|key| credentials.get(key).err());
-        for error in errors {
+        let unpacked = match endpoint.credentials_json() {
+            Some(key) => credentials.unpack(key),
+            None => Ok(credentials),
+        };
+        let credentials = match unpacked {
+            Ok(credentials) => credentials,
+            Err(error) => return self.say(about, PATH, error.message()),
+        };
+        let keys = endpoint.needs().keys(&source.secret_keys, &credentials);
+        for error in keys.iter().filter_map(|key| credentials.get(key).err()) {
             self.say(about, PATH, error.message());
         }
-        for name in credentials.ending_in_newline(endpoint.credential_keys()) {
+        for name in credentials.ending_in_newline(keys) {
             let message = "ends in a line break, which is sent too and seldom meant";
             let field = ["stringData", "data"].map(|field| format!("{field}.{name}"));
             let path = field.iter().find(|path| secret.places.contains_key(*path));

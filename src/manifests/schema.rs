@@ -307,7 +307,10 @@ fn phrase(pattern: &str) -> String {
             ending with a letter or digit"
             .to_owned(),
         patterns::DURATION => "must be a duration, as 30s or 1h30m".to_owned(),
-        patterns::POINTER => "must be a JSON Pointer, as /access_token".to_owned(),
+        patterns::PLACE => {
+            "must be a place in the answer: a JSON Pointer, as /access_token, header:NAME or body"
+                .to_owned()
+        }
         other => format!("must match {other}"),
     }
 }

@@ -1,7 +1,7 @@
 //! An answer as it came: status, headers and capped body.
 
-use chrono::{DateTime, Utc};
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::{DATE, HeaderMap};
 use secrecy::{ExposeSecret, SecretBox};
 use serde_json::Value;
 
@@ -31,27 +31,19 @@ impl Answer {
         serde_json::from_slice(self.body.expose_secret()).ok()
     }
 
+    /// By how much the provider's clock is ahead of ours, to a second or two.
+    pub fn clock_skew(&self) -> Option<TimeDelta> {
+        let between = self.sent_at + (self.received_at - self.sent_at) / 2;
+        Some(self.date()?.signed_duration_since(between))
+    }
+
     /// The provider's own time, in whole seconds.
     pub(super) fn date(&self) -> Option<DateTime<Utc>> {
         http_date(self.headers.get(DATE)?.to_str().ok()?)
-    }
-
-    /// `Retry-After` as it stands.
-    pub(super) fn retry_after(&self) -> Option<&str> {
-        self.headers.get(RETRY_AFTER)?.to_str().ok()
     }
 }
 
 /// An HTTP date (RFC 9110 section 5.6.7) in the form that is still sent.
 pub(super) fn http_date(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc2822(text.trim()).ok().map(|date| date.with_timezone(&Utc))
-}
-
-/// The value at the first pointer that finds one which `fits` takes.
-pub(super) fn find<'a, T>(
-    json: &'a Value,
-    pointers: &[String],
-    fits: impl Fn(&'a Value) -> Option<T>,
-) -> Option<T> {
-    pointers.iter().find_map(|pointer| fits(json.pointer(pointer)?))
 }

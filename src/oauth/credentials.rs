@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretBox, SecretString};
+use serde_json::{Map, Value};
 
+use super::places::scalar;
 use crate::error::{Error, Reason, nearest};
 
 /// The bytes of a credentials Secret, by key.
 pub type CredentialValues = BTreeMap<String, SecretBox<Vec<u8>>>;
 
 /// The values of one credentials Secret. They come from exactly one Secret, never mixed.
+#[derive(Default)]
 pub struct Credentials {
-    /// `NAMESPACE/NAME`, for messages.
+    /// `NAMESPACE/NAME`, for messages; empty where no Secret is named.
     source: String,
     values: BTreeMap<String, SecretString>,
     not_text: BTreeSet<String>,
@@ -35,8 +38,34 @@ impl Credentials {
         credentials
     }
 
+    /// Adds what a JSON object under a key holds: its strings and numbers, where the Secret has no
+    /// key of that name itself.
+    pub fn unpack(mut self, key: &str) -> Result<Self, Error> {
+        let Some(packed) = self.values.get(key) else { return Ok(self) };
+        let object = serde_json::from_str::<Map<String, Value>>(packed.expose_secret());
+        // Its error would quote the value.
+        let object = object.map_err(|_| {
+            let message = format!("Secret {}: key {key:?} is not a JSON object", self.source);
+            Error::new(Reason::InvalidCredentials, message)
+        })?;
+        for (name, member) in object {
+            if let Some(text) = scalar(&member) {
+                self.values.entry(name).or_insert(text.into());
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether there is such a key, whatever it holds.
+    pub fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key) || self.not_text.contains(key)
+    }
+
     /// The value of a key, or an error that names the Secret, the key and the keys that are there.
     pub fn get(&self, key: &str) -> Result<&SecretString, Error> {
+        if self.source.is_empty() {
+            return Err(not_specified([key].into_iter()));
+        }
         if self.not_text.contains(key) {
             let message = format!("Secret {}: key {key:?} is not UTF-8 text", self.source);
             return Err(Error::new(Reason::InvalidCredentials, message));
@@ -74,6 +103,17 @@ impl Credentials {
     pub fn source(&self) -> &str {
         &self.source
     }
+}
+
+/// No Secret is named, and these keys are needed.
+pub(super) fn not_specified<'a>(keys: impl Iterator<Item = &'a str>) -> Error {
+    let keys: Vec<&str> = keys.collect();
+    let message = format!(
+        "spec.credentialsSecretRef is not set, and the provider brings no credentials: its document \
+         takes {} from them",
+        keys.join(", ")
+    );
+    Error::new(Reason::CredentialsNotSpecified, message)
 }
 
 impl std::fmt::Debug for Credentials {
@@ -119,6 +159,24 @@ mod tests {
         assert!(error.message().contains(says), "{error}");
         assert!(!error.message().contains("s3cr3t"), "{error}");
         assert!(!format!("{credentials:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn a_key_file_is_unpacked_beside_the_keys_of_the_secret() {
+        let file = r#"{"client_email": "a@b", "key_id": "of the file", "number": 7, "list": []}"#;
+        let credentials = credentials(&[("key.json", file), ("key_id", "of the Secret")]);
+        let credentials = credentials.unpack("key.json").unwrap().unpack("absent").unwrap();
+        let value = |key: &str| credentials.get(key).unwrap().expose_secret().to_owned();
+        assert_eq!(value("client_email"), "a@b");
+        assert_eq!(value("key_id"), "of the Secret");
+        assert_eq!(value("number"), "7");
+        assert!(!credentials.has("list"));
+    }
+
+    #[test]
+    fn a_key_file_that_is_none_is_not_quoted() {
+        let error = credentials(&[("key.json", "s3cr3t")]).unpack("key.json").unwrap_err();
+        assert_eq!(error.message(), "Secret web/client: key \"key.json\" is not a JSON object");
     }
 
     #[test]

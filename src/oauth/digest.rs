@@ -34,18 +34,26 @@ impl Digester {
     }
 
     /// Of everything that shapes the request, all credential values that it uses included.
+    ///
+    /// What a provider renews itself is left out: a new refresh token, another token, a
+    /// ServiceAccount's token.
     pub fn inputs(
         &self,
         endpoint: &Endpoint,
         asking: &Asking,
-        credentials: &Credentials,
+        (credentials, secret_keys): (&Credentials, &[String]),
     ) -> Result<String, Error> {
         let mut message = self.message();
         message.field(b"inputs").field(&canonical(endpoint, asking));
-        for key in endpoint.credential_keys() {
+        for key in endpoint.needs().keys(secret_keys, credentials) {
             message.field(key.as_bytes()).field(credentials.get(key)?.expose_secret().as_bytes());
         }
         Ok(message.finish())
+    }
+
+    /// Of one credential, to tell whether it was replaced.
+    pub fn credential(&self, value: &SecretString) -> String {
+        self.digest(&[b"credential", value.expose_secret().as_bytes()])
     }
 
     /// Of the values of a Secret that has no version of its own.
@@ -106,7 +114,12 @@ fn encode(bytes: &[u8], length: usize) -> String {
 
 fn canonical(endpoint: &Endpoint, asking: &Asking) -> Vec<u8> {
     // Maps are sorted and nothing here fails to serialise.
-    serde_json::to_vec(&(endpoint.shape(), &asking.parameters, &asking.scopes)).unwrap_or_default()
+    let own = (endpoint.shape(), &asking.parameters, &asking.scopes);
+    match asking.sources.is_null() {
+        true => serde_json::to_vec(&own),
+        false => serde_json::to_vec(&(own, &asking.sources)),
+    }
+    .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,25 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::parameters::ParameterTemplate;
-use super::template::{Name, Template, invalid};
+use super::assertion::AssertionTemplate;
+use super::client_auth::Client;
+use super::discovery::Issuer;
+use super::grants;
+use super::needs::Needs;
+use super::request_template::{Described, Draft, RequestTemplate};
+use super::rules::{ErrorRules, ResponseRules, is_of_request, refuse_names};
+use super::template::{Given, Name, Template, invalid};
 use super::url_template::UrlTemplate;
 use super::variables::variables;
-use super::{client_auth, headers};
-use crate::api::{
-    BasicEncoding, ClientAuthentication, Encoding, ErrorRule, ExpiryKind, Grant, Method,
-    ProviderDocument,
-};
+use crate::api::{Algorithm, Grant, ProviderDocument, Request, Revocation};
 use crate::catalogue::Merged;
 use crate::error::Error;
-
-/// The media types of bodies.
-pub(super) const FORM: &str = "application/x-www-form-urlencoded";
-pub(super) const JSON: &str = "application/json";
 
 /// Where a provider comes from, which says how far it may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,104 +33,68 @@ pub enum Provenance {
 /// A token endpoint, ready to be asked.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    pub(super) url: UrlTemplate,
-    pub(super) method: Method,
-    pub(super) encoding: Encoding,
-    pub(super) headers: Vec<(HeaderName, Template)>,
-    pub(super) parameters: BTreeMap<String, ParameterTemplate>,
+    pub(super) request: RequestTemplate,
+    pub(super) revocation: Option<RequestTemplate>,
     pub(super) grant: Grant,
-    pub(super) client_authentication: Vec<ClientAuthentication>,
-    pub(super) basic_encoding: BasicEncoding,
+    pub(super) client: Client,
+    /// Where the grant, or a template, takes a JWT that is signed here.
+    pub(super) assertion: Option<AssertionTemplate>,
+    pub(super) scope_separator: String,
     pub(super) response: ResponseRules,
     pub(super) errors: ErrorRules,
     pub(super) ca_bundle: Option<String>,
     pub(super) provenance: Provenance,
+    pub(super) needs: Needs,
+    issuer: Option<Issuer>,
+    /// Whether a variable reaches scheme, host or port.
+    origin_varies: bool,
+    credentials_json: Option<String>,
     variables: BTreeMap<String, String>,
-    credential_keys: BTreeSet<String>,
-    parameter_names: BTreeSet<String>,
     min_interval: Option<Duration>,
     shape: Value,
-}
-
-/// How an answer is read.
-#[derive(Clone, Debug)]
-pub(super) struct ResponseRules {
-    pub(super) success_status: Vec<u16>,
-    pub(super) token: Vec<String>,
-    pub(super) token_type: Vec<String>,
-    pub(super) scope: Vec<String>,
-    pub(super) expiry_kind: ExpiryKind,
-    pub(super) expiry_at: Vec<String>,
-    pub(super) default_life: Option<Duration>,
-}
-
-/// How a refusal is read.
-#[derive(Clone, Debug)]
-pub(super) struct ErrorRules {
-    pub(super) code: Vec<String>,
-    pub(super) message: Vec<String>,
-    pub(super) rules: Vec<ErrorRule>,
 }
 
 impl Endpoint {
     /// Checks a merged document and makes it ready. Every error is `InvalidProvider`.
     pub fn compile(merged: Merged, provenance: Provenance) -> Result<Self, Error> {
         let Merged { document, inputs } = merged;
-        let request = document.request.clone().unwrap_or_default();
-        let url = request.url.as_deref().ok_or_else(|| {
-            invalid(
-                "spec.request.url is not set: name a preset, or say where the token endpoint is",
-            )
-        })?;
-        let url = Template::parse(url, "request.url")?;
-        let headers = headers::parse(&request.headers)?;
-        let parameters = request
-            .parameters
-            .iter()
-            .map(|(name, value)| {
-                Ok((
-                    name.clone(),
-                    ParameterTemplate::parse(value, &format!("request.parameters.{name}"))?,
-                ))
-            })
-            .collect::<Result<BTreeMap<_, _>, Error>>()?;
-
-        let mut names: BTreeSet<Name> = url.names().cloned().collect();
-        names.extend(headers.iter().flat_map(|(_, template)| template.names().cloned()));
-        for parameter in parameters.values() {
-            parameter.collect_names(&mut names);
-        }
-        let variables = variables(&document, &inputs, &names)?;
-        headers::check(&headers, |name| variables.get(name).map_or("", String::as_str))?;
-        let url =
-            UrlTemplate::compile(&url, |name| variables.get(name).map_or("", String::as_str))?;
-
-        let grant = document.grant.unwrap_or(Grant::ClientCredentials);
-        let client_authentication = client_authentication(&document, grant);
-        let mut endpoint = Self {
-            url,
-            method: request.method.unwrap_or(Method::Post),
-            encoding: request.encoding.unwrap_or(Encoding::Form),
-            headers,
-            parameters,
-            grant,
-            client_authentication,
-            basic_encoding: document.basic_encoding.unwrap_or(BasicEncoding::Form),
-            response: response_rules(&document),
-            errors: error_rules(&document),
-            ca_bundle: document.ca_bundle.clone(),
+        let drafts = Drafts::read(&document)?;
+        let names = drafts.names(&document)?;
+        let values = variables(&document, &inputs, &names)?;
+        let variable = |name: &str| values.get(name).map_or("", String::as_str);
+        let request = drafts.request.finish(variable)?;
+        let issuer = drafts.issuer.as_ref().map(|text| UrlTemplate::compile(text, variable));
+        let issuer = issuer.transpose()?;
+        let revocation = drafts.revocation.as_ref().map(|draft| draft.finish(variable));
+        let url = request.url.as_ref().or(issuer.as_ref());
+        let origin_varies = url.is_some_and(UrlTemplate::origin_varies);
+        let ca_bundle = document.ca_bundle.clone();
+        let needs = Needs::of(names, drafts.optional_credentials());
+        Ok(Self {
+            origin_varies,
+            issuer: issuer
+                .map(|url| Ok(Issuer::new(url.render(|_| "")?, provenance, ca_bundle.clone())))
+                .transpose()?,
+            request,
+            revocation: revocation.transpose()?,
+            grant: drafts.grant,
+            client: drafts.client,
+            assertion: drafts.assertion,
+            scope_separator: document
+                .request
+                .as_ref()
+                .and_then(|request| request.scope_separator.clone())
+                .unwrap_or_else(|| " ".to_owned()),
+            response: ResponseRules::parse(&document)?,
+            errors: ErrorRules::parse(&document)?,
+            ca_bundle,
             provenance,
-            shape: shape(&document, &variables),
-            variables,
-            credential_keys: BTreeSet::new(),
-            parameter_names: BTreeSet::new(),
+            credentials_json: document.credentials_json.clone(),
+            shape: shape(&document, &values),
+            needs,
+            variables: values,
             min_interval: document.limits.and_then(|l| l.min_interval).map(Duration::from),
-        };
-        endpoint.note_names(names);
-        endpoint.check_encoding()?;
-        endpoint.check_headers()?;
-        endpoint.response.check()?;
-        Ok(endpoint)
+        })
     }
 
     /// The least time between a success and the next request, where the document sets one.
@@ -141,36 +102,61 @@ impl Endpoint {
         self.min_interval
     }
 
-    /// The keys of the credentials Secret that a request is made from.
-    pub fn credential_keys(&self) -> impl Iterator<Item = &str> {
-        self.credential_keys.iter().map(String::as_str)
+    /// What the token's spec and its credentials have to bring.
+    pub fn needs(&self) -> &Needs {
+        &self.needs
     }
 
-    /// The parameters that the document has a place for.
-    pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
-        self.parameter_names.iter().map(String::as_str)
+    /// A key of the credentials Secret whose value is a JSON object of credentials.
+    pub fn credentials_json(&self) -> Option<&str> {
+        self.credentials_json.as_deref()
     }
 
-    /// Whether asking for scopes has any effect.
-    pub fn takes_scopes(&self) -> bool {
-        self.grant != Grant::None
-            && self.encoding != Encoding::None
-            && !self.parameters.contains_key("scope")
-    }
-
-    /// Scheme, host and port of the token endpoint.
-    pub fn origin(&self) -> &Url {
-        self.url.origin()
+    /// Scheme, host and port of what is asked first; `None` where nothing is asked.
+    pub fn origin(&self) -> Option<&Url> {
+        let own = self.request.url.as_ref().map(UrlTemplate::origin);
+        own.or_else(|| self.issuer.as_ref().map(Issuer::url))
     }
 
     /// Whether scheme, host or port depend on a variable.
     pub fn origin_varies(&self) -> bool {
-        self.url.origin_varies()
+        self.origin_varies
+    }
+
+    /// Who tells the endpoints that the document does not: to be asked before a request is built.
+    pub fn discovery(&self) -> Option<&Issuer> {
+        self.issuer.as_ref().filter(|_| self.request.url.is_none())
+    }
+
+    /// Who tells where tokens are revoked, where the document does not.
+    pub fn revocation_discovery(&self) -> Option<&Issuer> {
+        let own = self.revocation.as_ref().and_then(|revocation| revocation.url.as_ref());
+        self.issuer.as_ref().filter(|_| own.is_none())
+    }
+
+    /// Whether anything may tell where tokens are revoked.
+    pub fn can_revoke(&self) -> bool {
+        self.revocation.as_ref().is_some_and(|own| own.url.is_some()) || self.issuer.is_some()
     }
 
     /// Whether the provider is cluster-scoped or a tenant's.
     pub fn provenance(&self) -> Provenance {
         self.provenance
+    }
+
+    /// Whether the token is signed here, and nobody is asked.
+    pub fn is_local(&self) -> bool {
+        self.grant == Grant::Local
+    }
+
+    /// Whether a request uses up what it is made from: a refresh token, or the current token.
+    pub fn renews(&self) -> bool {
+        self.grant == Grant::RefreshToken || self.needs.current
+    }
+
+    /// Whether a request holds a JWT whose times are those of our clock.
+    pub fn signs(&self) -> bool {
+        self.assertion.is_some() || self.client.assertion.is_some()
     }
 
     /// What of the document shapes a request, for digests.
@@ -181,112 +167,136 @@ impl Endpoint {
     pub(super) fn variable(&self, name: &str) -> &str {
         self.variables.get(name).map_or("", String::as_str)
     }
+}
 
-    fn note_names(&mut self, names: BTreeSet<Name>) {
-        for name in names {
-            match name {
-                Name::Credential(key) => drop(self.credential_keys.insert(key)),
-                Name::Parameter(name) => drop(self.parameter_names.insert(name)),
-                Name::Variable(_) => {}
+/// A document whose templates are read and whose variables are not yet known.
+struct Drafts {
+    request: Draft,
+    revocation: Option<Draft>,
+    issuer: Option<Template>,
+    grant: Grant,
+    client: Client,
+    assertion: Option<AssertionTemplate>,
+}
+
+impl Drafts {
+    fn read(document: &ProviderDocument) -> Result<Self, Error> {
+        let grant = document.grant.unwrap_or(Grant::ClientCredentials);
+        let client = Client::parse(document, grant)?;
+        let described = document.request.clone().unwrap_or_default();
+        let mut request = Draft::parse(&token_request(&described))?;
+        if described.encoding != Some(crate::api::Encoding::None) {
+            request.imply(grants::parameters(grant)?);
+        }
+        let local = grant == Grant::Local;
+        if !local {
+            request.authenticate(&client, client.parameters(grant)?)?;
+            if described.url.is_none() && document.issuer.is_none() {
+                return Err(invalid(
+                    "spec.request.url is not set: name a preset, or say where the token endpoint \
+                     is, or who the spec.issuer is that tells it",
+                ));
             }
         }
-        let keys: Vec<_> = client_auth::keys(self).map(str::to_owned).collect();
-        self.credential_keys.extend(keys);
-    }
-
-    /// Refuses what cannot travel in the encoding that is asked for.
-    fn check_encoding(&self) -> Result<(), Error> {
-        let structured = self.parameters.iter().find(|(_, value)| value.needs_json());
-        match (self.encoding, structured) {
-            (Encoding::Form | Encoding::Query, Some((name, _))) => Err(invalid(format!(
-                "request.parameters.{name}: an object needs request.encoding json"
-            ))),
-            (Encoding::None, _) if !self.parameters.is_empty() => {
-                Err(invalid("request.parameters are set, but request.encoding none sends nothing"))
-            }
-            (Encoding::None, _) if client_auth::posted(self).next().is_some() => Err(invalid(
-                "clientAuthentication wants parameters, but request.encoding none sends nothing",
-            )),
-            (Encoding::Form | Encoding::Json, _) if self.method == Method::Get => {
-                Err(invalid("request.method GET has no body: use request.encoding query or none"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Refuses headers that contradict the rest of the document.
-    fn check_headers(&self) -> Result<(), Error> {
-        let basic = self.client_authentication.contains(&ClientAuthentication::ClientSecretBasic);
-        if basic && self.headers.iter().any(|(header, _)| header == AUTHORIZATION) {
-            return Err(invalid(
-                "request.headers.authorization: clientAuthentication client_secret_basic sets it \
-                 too; keep one of them",
-            ));
-        }
-        let other = match self.encoding {
-            Encoding::Form => JSON,
-            Encoding::Json => FORM,
-            Encoding::Query | Encoding::None => return Ok(()),
+        // An issuer may tell where to, without a word of the document.
+        let own = document.revocation.clone();
+        let revocation = own.or_else(|| document.issuer.as_ref().map(|_| Revocation::default()));
+        let revocation = revocation.map(|revocation| {
+            let mut draft = Draft::parse(&revocation_request(&revocation))?;
+            draft.imply(grants::revocation()?);
+            draft.authenticate(&client, client.parameters(grant)?)?;
+            Ok(draft)
+        });
+        let issuer = document.issuer.as_deref().map(|text| Template::parse(text, "issuer"));
+        let mut drafts = Self {
+            request,
+            revocation: revocation.transpose()?,
+            issuer: issuer.transpose()?,
+            grant,
+            client,
+            assertion: None,
         };
-        let media_type = headers::literal(&self.headers, &CONTENT_TYPE).unwrap_or_default();
-        let essence = media_type.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case(other) {
-            return Err(invalid(format!(
-                "request.headers.content-type: {other} is not how request.encoding writes the body"
-            )));
+        drafts.assertion = drafts.wanted_assertion(document)?;
+        Ok(drafts)
+    }
+
+    /// The assertion, where anything takes one.
+    fn wanted_assertion(
+        &self,
+        document: &ProviderDocument,
+    ) -> Result<Option<AssertionTemplate>, Error> {
+        let mut names = BTreeSet::new();
+        self.request.collect_names(&mut names);
+        if self.grant != Grant::Local && !names.contains(&Name::Given(Given::Assertion)) {
+            return Ok(None);
         }
-        Ok(())
+        let assertion = document.assertion.clone().unwrap_or_default();
+        let secret = (&self.client.secret, Algorithm::RS256);
+        AssertionTemplate::parse(&assertion, "assertion", secret).map(Some)
     }
-}
 
-impl ResponseRules {
-    /// Refuses rules by which no answer could ever hold a token that lives.
-    fn check(&self) -> Result<(), Error> {
-        match (self.expiry_kind, self.default_life) {
-            (ExpiryKind::None, None) => {
-                Err(invalid("response.expiry.kind none needs response.expiry.default"))
-            }
-            (_, Some(Duration::ZERO)) => Err(invalid("response.expiry.default is zero")),
-            _ => Ok(()),
+    /// Credentials that are used where they are there.
+    fn optional_credentials(&self) -> BTreeSet<String> {
+        let assertions = [&self.assertion, &self.client.assertion];
+        let key_id = assertions.into_iter().flatten().any(AssertionTemplate::takes_any_key_id);
+        let keys = [("key_id", key_id), ("ca.crt", self.client.shows_certificate())];
+        keys.iter().filter(|(_, used)| *used).map(|(key, _)| (*key).to_owned()).collect()
+    }
+
+    /// Every name that a request takes a value of, each known to have one where it stands.
+    fn names(&self, document: &ProviderDocument) -> Result<BTreeSet<Name>, Error> {
+        let mut names = BTreeSet::new();
+        self.request.collect_names(&mut names);
+        self.client.collect_names(&mut names);
+        refuse_names(&names, "request", is_of_request)?;
+        let mut of_assertion = BTreeSet::new();
+        if let Some(assertion) = &self.assertion {
+            assertion.collect_names(&self.client.id, &mut of_assertion);
         }
+        refuse_names(&of_assertion, "assertion", |name| {
+            !matches!(
+                name,
+                Name::Output(_)
+                    | Name::Given(Given::Assertion | Given::ClientAssertion | Given::Revoked)
+            )
+        })?;
+        names.extend(of_assertion);
+        if let Some(issuer) = &self.issuer {
+            let is_variable = |name: &Name| matches!(name, Name::Variable(_));
+            refuse_names(issuer.names(), "issuer", is_variable)?;
+            names.extend(issuer.names().cloned());
+        }
+        if let Some(revocation) = &self.revocation {
+            let mut of_revocation = BTreeSet::new();
+            revocation.collect_names(&mut of_revocation);
+            of_revocation.remove(&Name::Given(Given::Revoked));
+            refuse_names(&of_revocation, "revocation", is_of_request)?;
+            names.extend(of_revocation);
+        }
+        names.extend(ResponseRules::parse(document)?.names()?);
+        Ok(names)
     }
 }
 
-fn client_authentication(document: &ProviderDocument, grant: Grant) -> Vec<ClientAuthentication> {
-    document.client_authentication.clone().unwrap_or_else(|| match grant {
-        Grant::None => vec![ClientAuthentication::None],
-        // RFC 6749 section 2.3.1: the one that every server must support.
-        Grant::ClientCredentials => vec![ClientAuthentication::ClientSecretBasic],
-    })
-}
-
-fn response_rules(document: &ProviderDocument) -> ResponseRules {
-    let response = document.response.clone().unwrap_or_default();
-    let expiry = response.expiry.unwrap_or_default();
-    let pointers =
-        |given: Option<Vec<String>>, usual: &str| given.unwrap_or(vec![usual.to_owned()]);
-    let kind = expiry.kind.unwrap_or(ExpiryKind::Seconds);
-    ResponseRules {
-        success_status: response.success_status.unwrap_or(vec![200]),
-        // Without `at`, a JWT's life is read from the token itself.
-        expiry_at: match kind {
-            ExpiryKind::Jwt | ExpiryKind::None => expiry.at.unwrap_or_default(),
-            _ => pointers(expiry.at, "/expires_in"),
-        },
-        expiry_kind: kind,
-        default_life: expiry.default.map(Duration::from),
-        token: pointers(response.token, "/access_token"),
-        token_type: pointers(response.token_type, "/token_type"),
-        scope: pointers(response.scope, "/scope"),
+fn token_request(request: &Request) -> Described<'_> {
+    Described {
+        field: "request",
+        url: request.url.as_deref(),
+        method: request.method,
+        encoding: request.encoding,
+        headers: &request.headers,
+        parameters: &request.parameters,
     }
 }
 
-fn error_rules(document: &ProviderDocument) -> ErrorRules {
-    let errors = document.errors.clone().unwrap_or_default();
-    ErrorRules {
-        code: errors.code.unwrap_or(vec!["/error".to_owned()]),
-        message: errors.message.unwrap_or(vec!["/error_description".to_owned()]),
-        rules: errors.rules.unwrap_or_default(),
+fn revocation_request(revocation: &Revocation) -> Described<'_> {
+    Described {
+        field: "revocation",
+        url: revocation.url.as_deref(),
+        method: None,
+        encoding: revocation.encoding,
+        headers: &revocation.headers,
+        parameters: &revocation.parameters,
     }
 }
 
@@ -297,6 +307,7 @@ fn shape(document: &ProviderDocument, variables: &BTreeMap<String, String>) -> V
         variables: variables.clone(),
         limits: None,
         errors: None,
+        revocation: None,
         ..document.clone()
     };
     serde_json::to_value(document).unwrap_or_else(|_| json!({}))

@@ -2,7 +2,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::error::Reason;
-use crate::oauth::testing::{asking, client, compile, endpoint};
+use crate::oauth::testing::*;
 
 #[rstest]
 #[case::nothing("{}", "spec.request.url is not set")]
@@ -84,7 +84,7 @@ use crate::oauth::testing::{asking, client, compile, endpoint};
 )]
 #[case::two_authorizations(
     "{request: {url: 'https://a.example', headers: {authorization: 'Bearer {{ credentials.t }}'}}}",
-    "request.headers.authorization: clientAuthentication client_secret_basic sets it too"
+    "request.headers.authorization: clientAuthentication client_secret_basic and bearer set"
 )]
 #[case::json_type_on_a_form(
     "{request: {url: 'https://a.example', headers: {Content-Type: application/JSON}}}",
@@ -138,7 +138,7 @@ fn a_declared_variable_that_an_override_leaves_unused_is_no_error() {
         "{preset: optimizely-cms-saas, variables: {host: a.example, version: v9}, \
          request: {url: 'https://b.example/t'}}",
     );
-    assert_eq!(endpoint.origin().as_str(), "https://b.example/t");
+    assert_eq!(endpoint.origin().unwrap().as_str(), "https://b.example/t");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn an_optional_variable_without_a_value_is_empty() {
     let input = serde_yaml::from_str("{description: A host, format: host}").unwrap();
     merged.inputs.insert("h".to_owned(), input);
     let endpoint = Endpoint::compile(merged, Provenance::Cluster).unwrap();
-    let url = endpoint.request(&asking(&[]), &client()).unwrap().url;
+    let url = ask(&endpoint, &asking(&[]), client()).unwrap().url;
     assert_eq!(url.as_str(), "https://a.example/t?h=");
 }
 
@@ -159,7 +159,7 @@ fn credential_keys_are_those_that_a_request_is_made_from() {
     let keys = |spec: &str| {
         let url = "request: {url: 'https://a.example', headers: {X: '{{ credentials.x }}'}}";
         let endpoint = endpoint(&format!("{{{url}, {spec}}}"));
-        endpoint.credential_keys().collect::<Vec<_>>().join(" ")
+        endpoint.needs().credentials().collect::<Vec<_>>().join(" ")
     };
     assert_eq!(keys("grant: client_credentials"), "client_id client_secret x");
     assert_eq!(keys("clientAuthentication: [none]"), "client_id x");

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::answer::{Answer, find};
-use super::endpoint::{Endpoint, ErrorRules};
+use super::endpoint::Endpoint;
+use super::places::{Reading, scalar};
 use super::retry_after::retry_after;
+use super::rules::ErrorRules;
 use crate::api::{ErrorRule, RuleClass};
 use crate::error::{Class, Error, Reason};
 
@@ -43,49 +44,72 @@ const REGISTERED: &[&str] = &[
 const UNNAMED_THROTTLE: Duration = Duration::from_mins(1);
 
 /// Reads a refusal.
-pub(super) fn read(endpoint: &Endpoint, answer: &Answer) -> Error {
-    let json = answer.json().unwrap_or(Value::Null);
-    Refusal::find(&endpoint.errors, answer.status, &json).error(answer)
+pub(super) fn read(endpoint: &Endpoint, reading: &Reading<'_>) -> Error {
+    Refusal::find(endpoint, reading).error(reading)
 }
 
 /// Reads an answer whose status means success and which holds no token: some providers refuse that
 /// way. `None` where it tells no error either.
-pub(super) fn read_success(endpoint: &Endpoint, answer: &Answer, json: &Value) -> Option<Error> {
-    let refusal = Refusal::find(&endpoint.errors, answer.status, json);
-    (refusal.code.is_some() || refusal.rule().is_some()).then(|| refusal.error(answer))
+pub(super) fn read_success(endpoint: &Endpoint, reading: &Reading<'_>) -> Option<Error> {
+    let refusal = Refusal::find(endpoint, reading);
+    (refusal.code.is_some() || refusal.rule(reading).is_some()).then(|| refusal.error(reading))
 }
 
 struct Refusal<'a> {
     status: u16,
     code: Option<String>,
-    /// For rules only, never shown.
-    message: &'a str,
-    rules: &'a [ErrorRule],
+    /// For rules and for a person who tries things out, never shown otherwise.
+    message: String,
+    errors: &'a ErrorRules,
+    /// Whether the document names conditions of success, so that a status alone means none.
+    expected: bool,
 }
 
 impl<'a> Refusal<'a> {
-    fn find(errors: &'a ErrorRules, status: u16, json: &'a Value) -> Self {
+    fn find(endpoint: &'a Endpoint, reading: &Reading<'_>) -> Self {
+        let errors = &endpoint.errors;
+        let filled = |value: &Value| scalar(value).filter(|text| !text.is_empty());
         Self {
-            status,
-            code: find(json, &errors.code, code_text),
-            message: find(json, &errors.message, Value::as_str).unwrap_or_default(),
-            rules: &errors.rules,
+            status: reading.answer.status,
+            code: reading.find(&errors.code, filled),
+            message: reading.find(&errors.message, filled).unwrap_or_default(),
+            errors,
+            expected: !endpoint.response.success.is_empty(),
         }
     }
 
-    fn error(&self, answer: &Answer) -> Error {
-        let class = self.rule().map_or_else(|| self.class(), |rule| rule_class(rule.class));
-        let wait = retry_after(answer);
-        let wait = if class == Class::Throttled { wait.or(Some(UNNAMED_THROTTLE)) } else { wait };
-        Error::new(reason(class), self.describe()).with_class(class).with_retry_after(wait)
+    fn error(&self, reading: &Reading<'_>) -> Error {
+        let rule = self.rule(reading);
+        let class = rule.map_or_else(|| self.class(), |rule| rule_class(rule.class));
+        let wait = retry_after(&self.errors.retry_after, (class, reading));
+        let wait = match (rule.and_then(|rule| rule.wait), wait) {
+            (Some(least), Some(wait)) => Some(wait.max(least.into())),
+            (Some(least), None) => Some(least.into()),
+            (None, None) if class == Class::Throttled => Some(UNNAMED_THROTTLE),
+            (None, wait) => wait,
+        };
+        let error = Error::new(reason(class), self.describe());
+        let error = match self.blames_client(rule) {
+            true => error.blaming_client(),
+            false => error,
+        };
+        error.with_class(class).with_retry_after(wait)
+    }
+
+    /// Whether the client's secret or key is to blame.
+    fn blames_client(&self, rule: Option<&ErrorRule>) -> bool {
+        match rule {
+            Some(rule) => rule.class == RuleClass::InvalidClient,
+            None => self.code.as_ref().is_some_and(|c| c.eq_ignore_ascii_case("invalid_client")),
+        }
     }
 
     /// The document's rule for it, which wins over the usual reading.
-    fn rule(&self) -> Option<&'a ErrorRule> {
-        self.rules.iter().find(|rule| self.matches(rule))
+    fn rule(&self, reading: &Reading<'_>) -> Option<&'a ErrorRule> {
+        self.errors.rules.iter().find(|rule| self.matches(rule, reading))
     }
 
-    fn matches(&self, rule: &ErrorRule) -> bool {
+    fn matches(&self, rule: &ErrorRule, reading: &Reading<'_>) -> bool {
         let status = rule.status.as_ref().is_none_or(|all| all.contains(&self.status));
         let code = rule.code.as_ref().is_none_or(|all| {
             self.code
@@ -96,7 +120,13 @@ impl<'a> Refusal<'a> {
             .message
             .as_ref()
             .is_none_or(|part| self.message.to_lowercase().contains(&part.to_lowercase()));
-        status && code && message
+        let header = rule.header.as_ref().is_none_or(|header| {
+            let found = reading.answer.headers.get(&header.name);
+            found.is_some_and(|found| {
+                header.value.as_ref().is_none_or(|value| found.as_bytes() == value.as_bytes())
+            })
+        });
+        status && code && message && header
     }
 
     fn class(&self) -> Class {
@@ -104,6 +134,13 @@ impl<'a> Refusal<'a> {
             429 => Class::Throttled,
             408 | 425 | 500.. => Class::Transient,
             400.. if self.code.as_ref().is_some_and(|code| lists(PERMANENT, code)) => {
+                Class::Permanent
+            }
+
+            // The document says that refusals come this way.
+            200..300
+                if self.expected && self.code.as_ref().is_some_and(|c| lists(PERMANENT, c)) =>
+            {
                 Class::Permanent
             }
             _ => Class::Transient,
@@ -114,7 +151,8 @@ impl<'a> Refusal<'a> {
     /// the document lists.
     fn describe(&self) -> String {
         let listed = |code: &str| {
-            let mut of_rules = self.rules.iter().filter_map(|rule| rule.code.as_ref()).flatten();
+            let mut of_rules =
+                self.errors.rules.iter().filter_map(|rule| rule.code.as_ref()).flatten();
             lists(PERMANENT, code)
                 || lists(REGISTERED, code)
                 || of_rules.any(|known| known.eq_ignore_ascii_case(code))
@@ -132,22 +170,13 @@ impl<'a> Refusal<'a> {
     }
 }
 
-/// A code may be a string or a number.
-fn code_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
 fn lists(codes: &[&str], code: &str) -> bool {
     codes.iter().any(|known| known.eq_ignore_ascii_case(code))
 }
 
 fn rule_class(class: RuleClass) -> Class {
     match class {
-        RuleClass::Permanent => Class::Permanent,
+        RuleClass::Permanent | RuleClass::InvalidClient => Class::Permanent,
         RuleClass::Transient => Class::Transient,
         RuleClass::Throttled => Class::Throttled,
     }
@@ -173,7 +202,7 @@ mod tests {
         let endpoint = endpoint(&format!(
             "{{preset: oauth2, variables: {{tokenUrl: 'https://id.example'}}, errors: {rules}}}"
         ));
-        endpoint.read(&json_answer(status, &[], body), &client()).unwrap_err()
+        answered(&endpoint, &json_answer(status, &[], body)).unwrap_err()
     }
 
     #[rstest]
@@ -217,7 +246,7 @@ mod tests {
     fn a_refusal_without_a_body_is_transient() {
         let endpoint = endpoint("{request: {url: 'https://id.example'}}");
         for body in [&b""[..], b"<html>no</html>", b"\xff\xfe"] {
-            let error = endpoint.read(&answer(401, &[], body), &client()).unwrap_err();
+            let error = answered(&endpoint, &answer(401, &[], body)).unwrap_err();
             assert_eq!((error.class(), error.reason()), (Class::Transient, Reason::ProviderError));
             assert_eq!(error.message(), "the provider answered HTTP 401");
         }
@@ -272,7 +301,7 @@ mod tests {
         #[case] wait: Option<u64>,
     ) {
         let endpoint = endpoint("{request: {url: 'https://id.example'}}");
-        let error = endpoint.read(&answer(status, headers, b""), &client()).unwrap_err();
+        let error = answered(&endpoint, &answer(status, headers, b"")).unwrap_err();
         assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
     }
 }

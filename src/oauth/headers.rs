@@ -28,17 +28,18 @@ const RESERVED: &[&str] = &[
 /// What no header can carry, in words.
 pub(super) const UNFIT: &str = "holds a line break or another control character";
 
-/// Reads the headers of a document.
+/// Reads the headers of `field` of a document.
 pub(super) fn parse(
     headers: &BTreeMap<String, String>,
+    field: &str,
 ) -> Result<Vec<(HeaderName, Template)>, Error> {
     headers
         .iter()
         .map(|(name, value)| {
             let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                invalid(format!("request.headers: {name:?} is not a header's name"))
+                invalid(format!("{field}.headers: {name:?} is not a header's name"))
             })?;
-            let place = format!("request.headers.{name}");
+            let place = format!("{field}.headers.{name}");
             if RESERVED.contains(&header.as_str()) {
                 return Err(invalid(format!(
                     "{place} belongs to the connection and cannot be set"

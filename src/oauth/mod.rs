@@ -2,31 +2,49 @@
 //! Building and reading are pure; only [`transport`] does HTTP, behind the address [`guard`].
 
 mod answer;
+mod assertion;
 mod client_auth;
 mod credentials;
 mod digest;
+mod discovery;
 mod endpoint;
 mod errors;
+mod expectations;
+mod grants;
 mod guard;
 mod headers;
+mod identity;
+mod jws;
 mod jwt;
+mod life;
+mod needs;
+mod occasion;
 mod parameters;
+mod places;
 mod request;
+mod request_template;
 mod response;
 mod retry_after;
+mod rules;
 mod secrets;
+mod supplies;
 mod template;
 #[cfg(test)]
 mod testing;
 mod transport;
 mod url_template;
+mod values;
 mod variables;
 
 pub use answer::Answer;
 pub use credentials::{CredentialValues, Credentials};
 pub use digest::{Digester, KEY_LENGTH};
+pub use discovery::{Issuer, Metadata};
 pub use endpoint::{Endpoint, Provenance};
 pub use guard::{AddressPolicy, Cidr};
+pub use needs::Needs;
+pub use occasion::{ENTROPY, Occasion};
 pub use request::{Asking, TokenRequest};
 pub use response::{Issued, Life};
+pub use supplies::{Renewed, Supplies};
 pub use transport::{Timeouts, Transport, TransportSettings};

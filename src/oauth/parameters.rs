@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::template::{Name, Template};
+use super::template::{Given, Name, Part, Template};
 use crate::error::Error;
 
 /// A parameter: a template, or JSON with templates in it.
@@ -47,6 +47,26 @@ impl ParameterTemplate {
             Self::List(items) => items.iter().for_each(|item| item.collect_names(names)),
             Self::Object(fields) => fields.values().for_each(|field| field.collect_names(names)),
             Self::Literal(_) => {}
+        }
+    }
+
+    /// Whether it is `{{ request.scopes }}`, which stands for as many items of a list.
+    pub(super) fn is_scopes(&self) -> bool {
+        let Self::Text(template) = self else { return false };
+        matches!(template.parts.as_slice(), [Part::Name(Name::Given(Given::Scopes))])
+    }
+
+    /// Whether `{{ request.scopes }}` stands where it is no item of a list.
+    pub(super) fn misplaces_scopes(&self) -> bool {
+        match self {
+            Self::Text(template) => {
+                template.names().any(|name| *name == Name::Given(Given::Scopes))
+            }
+            Self::List(items) => {
+                items.iter().any(|item| !item.is_scopes() && item.misplaces_scopes())
+            }
+            Self::Object(fields) => fields.values().any(Self::misplaces_scopes),
+            Self::Literal(_) => false,
         }
     }
 

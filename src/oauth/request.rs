@@ -1,21 +1,23 @@
 //! Building a token request. Pure: a document and values in, bytes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretBox};
-use serde_json::Value;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use secrecy::{SecretBox, SecretString};
+use serde_json::{Value, json};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::client_auth;
-use super::credentials::Credentials;
-use super::endpoint::{Endpoint, FORM, JSON, Provenance};
-use super::headers;
-use super::parameters::ParameterTemplate;
-use super::template::{Name, Template, invalid};
-use crate::api::{Encoding, Grant, Method};
-use crate::error::{Error, Reason, nearest};
+use super::endpoint::{Endpoint, Provenance};
+use super::identity::Identity;
+use super::occasion::Occasion;
+use super::request_template::{FORM, JSON, RequestTemplate};
+use super::supplies::Supplies;
+use super::template::invalid;
+use super::url_template::UrlTemplate;
+use super::values::Values;
+use crate::api::{Encoding, Method, OAuthClientTokenSpec};
+use crate::error::{Error, Reason};
 
 /// What a token asks for, beyond what its provider's document says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,10 +26,35 @@ pub struct Asking {
     pub scopes: Vec<String>,
     /// `spec.parameters`.
     pub parameters: BTreeMap<String, String>,
+    /// The names of `spec.tokenRefs`.
+    pub token_refs: BTreeSet<String>,
+    /// Whether there is a `spec.serviceAccountRef`.
+    pub service_account: bool,
+    /// Which tokens and which ServiceAccount those are: other ones give another token. Null where
+    /// there are none.
+    pub sources: Value,
 }
 
-/// A token request, ready to be sent once. It holds secrets wherever it holds values, and shows
-/// none of them.
+impl Asking {
+    /// What a token's spec asks for.
+    pub fn of(spec: &OAuthClientTokenSpec) -> Self {
+        let (tokens, account) = (&spec.token_refs, &spec.service_account_ref);
+        let sources = match (tokens.is_empty(), account) {
+            (true, None) => Value::Null,
+            _ => json!([tokens, account]),
+        };
+        Self {
+            sources,
+            scopes: spec.scopes.clone(),
+            parameters: spec.parameters.clone(),
+            token_refs: spec.token_refs.keys().cloned().collect(),
+            service_account: spec.service_account_ref.is_some(),
+        }
+    }
+}
+
+/// A request, ready to be sent once. It holds secrets wherever it holds values, and shows none of
+/// them.
 pub struct TokenRequest {
     pub(super) method: Method,
     pub(super) url: Url,
@@ -35,6 +62,8 @@ pub struct TokenRequest {
     pub(super) body: Option<SecretBox<Vec<u8>>>,
     pub(super) provenance: Provenance,
     pub(super) ca_bundle: Option<String>,
+    /// What the client shows when it connects.
+    pub(super) identity: Option<Identity>,
 }
 
 impl std::fmt::Debug for TokenRequest {
@@ -47,45 +76,76 @@ impl std::fmt::Debug for TokenRequest {
 }
 
 impl Endpoint {
-    /// Refuses scopes and parameters that the document has no place for: they would be dropped in
-    /// silence.
+    /// Refuses what the document has no place for, which would be dropped in silence, and what it
+    /// takes and is not there.
     pub fn check(&self, asking: &Asking) -> Result<(), Error> {
-        let spec = |message| Err(Error::new(Reason::InvalidSpec, message));
-        if !asking.scopes.is_empty() && !self.takes_scopes() {
-            return spec("spec.scopes: the provider's document takes no scopes".to_owned());
-        }
-        if !asking.scopes.iter().all(|scope| is_scope(scope)) {
-            return spec(
+        self.needs.check(asking)?;
+        match asking.scopes.iter().all(|scope| is_scope(scope)) {
+            true => Ok(()),
+            false => Err(Error::new(
+                Reason::InvalidSpec,
                 "spec.scopes: a scope is one or more printable ASCII characters other than space, \
-                 \" and \\ (RFC 6749 section 3.3)"
-                    .to_owned(),
-            );
+                 \" and \\ (RFC 6749 section 3.3)",
+            )),
         }
-        for name in asking.parameters.keys() {
-            if !self.parameter_names().any(|known| known == name) {
-                let hint = nearest(name, self.parameter_names());
-                return spec(format!(
-                    "spec.parameters.{name}: the provider's document has no place for it{hint}"
-                ));
-            }
-        }
-        Ok(())
     }
 
-    /// Builds the request.
+    /// Builds the token request.
     pub fn request(
         &self,
         asking: &Asking,
-        credentials: &Credentials,
+        supplies: &Supplies,
+        occasion: &Occasion,
     ) -> Result<TokenRequest, Error> {
         self.check(asking)?;
-        let values = Values { endpoint: self, asking, credentials };
-        let mut headers = self.headers(&values)?;
-        let parameters = self.parameters(&values)?;
-        let mut url = values.check_then(self.url.names(), || {
-            self.url.render(|name| values.get(name).unwrap_or_default())
-        })?;
-        let body = match self.encoding {
+        if let Some(metadata) = &occasion.metadata {
+            metadata.admits(self)?;
+        }
+        let mut values = Values::new(self, asking, (supplies, occasion));
+        let url = match (&self.request.url, &occasion.metadata) {
+            (Some(url), _) => values.render_url(url)?,
+            (None, Some(metadata)) => metadata.token_endpoint(self)?.clone(),
+            (None, None) => return Err(invalid("nothing tells where the token endpoint is")),
+        };
+        values.url = Some(url.clone());
+        values.mint()?;
+        self.build(&self.request, &values, url)
+    }
+
+    /// Builds the request that revokes a token; `None` where nothing tells where to.
+    pub fn revocation(
+        &self,
+        token: &SecretString,
+        asking: &Asking,
+        (supplies, occasion): (&Supplies, &Occasion),
+    ) -> Result<Option<TokenRequest>, Error> {
+        let mut values = Values::new(self, asking, (supplies, occasion)).with_revoked(token);
+        let template = self.revocation.as_ref();
+        let own = template.and_then(|template| template.url.as_ref());
+        let told = occasion.metadata.as_ref().and_then(|told| told.revocation_endpoint(self));
+        let url = match (own, told) {
+            (Some(url), _) => values.render_url(url)?,
+            (None, Some(url)) => url.clone(),
+            (None, None) => return Ok(None),
+        };
+        // The audience of an assertion is the token endpoint, here too (RFC 7521 section 4.2).
+        values.url = Some(url.clone());
+        values.mint()?;
+        match template {
+            Some(template) => self.build(template, &values, url).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn build(
+        &self,
+        template: &RequestTemplate,
+        values: &Values<'_>,
+        mut url: Url,
+    ) -> Result<TokenRequest, Error> {
+        let mut headers = self.headers(template, values)?;
+        let parameters = parameters(template, values)?;
+        let body = match template.encoding {
             Encoding::Form => {
                 content_type(&mut headers, FORM);
                 let pairs = pairs(&parameters)?;
@@ -106,22 +166,28 @@ impl Endpoint {
             Encoding::None => None,
         };
         Ok(TokenRequest {
-            method: self.method,
+            method: template.method,
             url,
             headers,
             body: body.map(|bytes| SecretBox::new(Box::new(bytes))),
             provenance: self.provenance,
             ca_bundle: self.ca_bundle.clone(),
+            identity: self.identity(values.supplies)?,
         })
     }
 
-    fn headers(&self, values: &Values<'_>) -> Result<HeaderMap, Error> {
+    /// What the client shows when it connects, where the document wants it to.
+    fn identity(&self, supplies: &Supplies) -> Result<Option<Identity>, Error> {
+        self.client.shows_certificate().then(|| Identity::of(supplies)).transpose()
+    }
+
+    fn headers(&self, template: &RequestTemplate, values: &Values<'_>) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(JSON));
-        if let Some(basic) = client_auth::basic(self, values.credentials)? {
+        if let Some(basic) = self.client.basic(values)? {
             headers.insert(AUTHORIZATION, basic);
         }
-        for (name, template) in &self.headers {
+        for (name, template) in &template.headers {
             match values.render_header(name, template)? {
                 Some(value) => drop(headers.insert(name, value)),
                 None => drop(headers.remove(name)),
@@ -129,103 +195,25 @@ impl Endpoint {
         }
         Ok(headers)
     }
-
-    /// Every parameter: what the grant and the client authentication imply, then what the
-    /// document spells out, which wins.
-    fn parameters(&self, values: &Values<'_>) -> Result<BTreeMap<String, Value>, Error> {
-        let mut parameters = BTreeMap::new();
-        if self.grant == Grant::ClientCredentials {
-            parameters.insert("grant_type".to_owned(), "client_credentials".into());
-            if !values.asking.scopes.is_empty() {
-                parameters.insert("scope".to_owned(), values.asking.scopes.join(" ").into());
-            }
-        }
-        client_auth::parameters(self, values.credentials, &mut parameters)?;
-        for (name, template) in &self.parameters {
-            match values.render_parameter(template)? {
-                Some(value) => drop(parameters.insert(name.clone(), value)),
-                None => drop(parameters.remove(name)),
-            }
-        }
-        Ok(parameters)
-    }
 }
 
-/// Where the values of names come from.
-struct Values<'a> {
-    endpoint: &'a Endpoint,
-    asking: &'a Asking,
-    credentials: &'a Credentials,
+/// Every parameter, of those that do not render empty.
+fn parameters(
+    template: &RequestTemplate,
+    values: &Values<'_>,
+) -> Result<BTreeMap<String, Value>, Error> {
+    let mut parameters = BTreeMap::new();
+    for (name, template) in &template.parameters {
+        if let Some(value) = values.render_parameter(template)? {
+            parameters.insert(name.clone(), value);
+        }
+    }
+    Ok(parameters)
 }
 
-impl<'a> Values<'a> {
-    fn get(&self, name: &Name) -> Result<&'a str, Error> {
-        Ok(match name {
-            Name::Variable(name) => self.endpoint.variable(name),
-            Name::Parameter(name) => self.asking.parameters.get(name).map_or("", String::as_str),
-            Name::Credential(key) => self.credentials.get(key)?.expose_secret(),
-        })
-    }
-
-    /// Runs `then` once every name is known to have a value.
-    fn check_then<'n, T>(
-        &self,
-        names: impl Iterator<Item = &'n Name>,
-        then: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        for name in names {
-            self.get(name)?;
-        }
-        then()
-    }
-
-    fn render(&self, template: &Template) -> Result<String, Error> {
-        self.check_then(template.names(), || {
-            Ok(template.render(|name| self.get(name).unwrap_or_default()))
-        })
-    }
-
-    /// `None` where the header is left out because its value rendered empty.
-    fn render_header(
-        &self,
-        header: &HeaderName,
-        template: &Template,
-    ) -> Result<Option<HeaderValue>, Error> {
-        let place = format!("request.headers.{header}");
-        for name in template.names() {
-            if !headers::fits(self.get(name)?) {
-                return Err(name.refuse(&place, headers::UNFIT));
-            }
-        }
-        let text = self.render(template)?;
-        let mut value = HeaderValue::from_bytes(text.as_bytes())
-            .map_err(|_| invalid(format!("{place}: {}", headers::UNFIT)))?;
-        value.set_sensitive(true);
-        Ok(Some(value).filter(|_| !text.is_empty()))
-    }
-
-    /// `None` where the value is left out because it rendered empty.
-    fn render_parameter(&self, template: &ParameterTemplate) -> Result<Option<Value>, Error> {
-        Ok(match template {
-            ParameterTemplate::Text(template) => {
-                Some(self.render(template)?).filter(|text| !text.is_empty()).map(Value::String)
-            }
-            ParameterTemplate::Literal(value) => Some(value.clone()),
-            ParameterTemplate::List(items) => {
-                let items: Result<Vec<_>, _> =
-                    items.iter().map(|item| self.render_parameter(item)).collect();
-                Some(Value::Array(items?.into_iter().flatten().collect()))
-            }
-            ParameterTemplate::Object(fields) => {
-                let mut object = serde_json::Map::new();
-                for (key, field) in fields {
-                    if let Some(value) = self.render_parameter(field)? {
-                        object.insert(key.clone(), value);
-                    }
-                }
-                Some(Value::Object(object))
-            }
-        })
+impl Values<'_> {
+    fn render_url(&self, url: &UrlTemplate) -> Result<Url, Error> {
+        self.check_then(url.names(), || url.render(|name| self.get(name).unwrap_or_default()))
     }
 }
 

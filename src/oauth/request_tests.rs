@@ -29,7 +29,7 @@ const FORM: &str = "a%3Ab%252F%2B%26%2F%3D%22%5C+%C3%A9%E2%82%AC%7B%7B+host+%7D%
 const JSON: &str = r#""a:b%2F+&/=\"\\ é€{{ host }}#?;""#;
 
 fn request(spec: &str) -> TokenRequest {
-    endpoint(spec).request(&Asking::default(), &client()).unwrap()
+    ask(&endpoint(spec), &Asking::default(), client()).unwrap()
 }
 
 fn basic(pair: &str) -> String {
@@ -89,8 +89,8 @@ fn oracle_gets_its_secret_byte_for_byte_and_no_client() {
     let secret = "mBMSPvumV4y8dpdkPz/pA+7Nr2t/ITF9wTcWt94sDMk=";
     let credentials = credentials(&[("channel_secret", secret)]);
     let endpoint = endpoint(ORACLE);
-    assert_eq!(endpoint.credential_keys().collect::<Vec<_>>(), ["channel_secret"]);
-    let request = endpoint.request(&Asking::default(), &credentials).unwrap();
+    assert_eq!(endpoint.needs().credentials().collect::<Vec<_>>(), ["channel_secret"]);
+    let request = ask(&endpoint, &Asking::default(), credentials).unwrap();
     assert_eq!(
         request.url.as_str(),
         "https://acme.example:8443/content/management/api/v1.1/channels/CC%2F79/oauthToken"
@@ -109,7 +109,7 @@ fn act_as_is_left_out_when_empty(
     #[case] parameters: &[(&str, &str)],
     #[case] expected: Option<&str>,
 ) {
-    let request = endpoint(OPTIMIZELY).request(&asking(parameters), &client()).unwrap();
+    let request = ask(&endpoint(OPTIMIZELY), &asking(parameters), client()).unwrap();
     let sent: Value = serde_json::from_str(body(&request).unwrap()).unwrap();
     assert_eq!(sent.get("act_as").map(|v| v.as_str().unwrap()), expected);
 }
@@ -158,7 +158,7 @@ fn json_values_keep_their_type() {
          list: ['{{ parameters.a }}', 1, '{{ parameters.unset }}', true], \
          nested: {deep: ['{{ parameters.a }}'], empty: '{{ parameters.unset }}'}}",
     );
-    let request = endpoint(&spec).request(&asking(&[("a", "3")]), &client()).unwrap();
+    let request = ask(&endpoint(&spec), &asking(&[("a", "3")]), client()).unwrap();
     let sent: Value = serde_json::from_str(body(&request).unwrap()).unwrap();
     assert_eq!(
         sent,
@@ -180,7 +180,7 @@ fn lists_repeat_their_key(
          url: 'https://a.example/t?x=1', parameters: {{on: true, n: 1, \
          scope: ['a b', '{{{{ parameters.s }}}}', '{{{{ parameters.unset }}}}']}}}}}}"
     );
-    let request = endpoint(&spec).request(&asking(&[("s", "c&d")]), &client()).unwrap();
+    let request = ask(&endpoint(&spec), &asking(&[("s", "c&d")]), client()).unwrap();
     assert_eq!(request.url.as_str(), url);
     assert_eq!(body(&request), expected);
 }
@@ -188,7 +188,7 @@ fn lists_repeat_their_key(
 #[test]
 fn a_query_of_nothing_leaves_the_url_alone() {
     let spec = custom("encoding: query, parameters: {scope: ['{{ parameters.unset }}']}");
-    let request = endpoint(&spec).request(&Asking::default(), &client()).unwrap();
+    let request = ask(&endpoint(&spec), &Asking::default(), client()).unwrap();
     assert_eq!(request.url.as_str(), "https://a.example/t");
 }
 
@@ -198,9 +198,9 @@ fn what_the_document_spells_out_wins_over_what_is_implied() {
                 'https://id.example/t'}, request: {parameters: {grant_type: 'urn:x', \
                 client_id: '{{ credentials.app }}', client_secret: ['{{ credentials.key }}']}}}";
     let endpoint = endpoint(spec);
-    assert_eq!(endpoint.credential_keys().collect::<Vec<_>>(), ["app", "key"]);
+    assert_eq!(endpoint.needs().credentials().collect::<Vec<_>>(), ["app", "key"]);
     let credentials = credentials(&[("app", "1"), ("key", "2")]);
-    let request = endpoint.request(&Asking::default(), &credentials).unwrap();
+    let request = ask(&endpoint, &Asking::default(), credentials).unwrap();
     assert_eq!(body(&request), Some("client_id=1&client_secret=2&grant_type=urn%3Ax"));
 }
 
@@ -241,7 +241,7 @@ fn try_everywhere(source: &str, value: &str, encoding: &str) -> Result<TokenRequ
         _ => ("credentials.x", String::new(), vec![]),
     };
     let endpoint = compile(&everywhere(name, encoding).replace("VARIABLES", &variables))?;
-    endpoint.request(&asking(&parameters), &credentials(&[("x", value)]))
+    ask(&endpoint, &asking(&parameters), credentials(&[("x", value)]))
 }
 
 #[rstest]
@@ -293,7 +293,7 @@ fn a_value_stays_where_it_was_put(
 fn a_line_break_in_a_header_names_its_source_and_no_value() {
     let spec = custom("encoding: none, headers: {X-Key: '{{ credentials.key }}'}");
     let credentials = credentials(&[("key", "s3cr3t-value\n")]);
-    let error = endpoint(&spec).request(&Asking::default(), &credentials).unwrap_err();
+    let error = ask(&endpoint(&spec), &Asking::default(), credentials).unwrap_err();
     assert_eq!(error.reason(), Reason::InvalidCredentials);
     assert!(error.message().contains("request.headers.x-key"), "{error}");
     assert!(error.message().contains("credentials.key"), "{error}");
@@ -309,7 +309,7 @@ fn a_line_break_in_a_header_names_its_source_and_no_value() {
 #[case("é")]
 fn a_scope_is_one_scope(#[case] scope: &str) {
     let asking = Asking { scopes: vec![scope.to_owned()], ..Asking::default() };
-    let error = endpoint(OAUTH2).request(&asking, &client()).unwrap_err();
+    let error = ask(&endpoint(OAUTH2), &asking, client()).unwrap_err();
     assert_eq!(error.reason(), Reason::InvalidSpec);
     assert!(error.message().starts_with("spec.scopes"), "{error}");
 }
@@ -318,7 +318,7 @@ fn a_scope_is_one_scope(#[case] scope: &str) {
 fn scopes_are_joined_with_spaces() {
     let scopes = vec!["read".to_owned(), "a:b&c".to_owned()];
     let asking = Asking { scopes, ..Asking::default() };
-    let request = endpoint(OAUTH2).request(&asking, &client()).unwrap();
+    let request = ask(&endpoint(OAUTH2), &asking, client()).unwrap();
     assert_eq!(body(&request), Some("grant_type=client_credentials&scope=read+a%3Ab%26c"));
 }
 
@@ -348,7 +348,7 @@ fn an_unknown_parameter_is_named_with_its_nearest_neighbour() {
 #[test]
 fn a_missing_credential_is_named_with_its_nearest_neighbour() {
     let credentials = credentials(&[("channelsecret", "s3cr3t")]);
-    let error = endpoint(ORACLE).request(&Asking::default(), &credentials).unwrap_err();
+    let error = ask(&endpoint(ORACLE), &Asking::default(), credentials).unwrap_err();
     assert_eq!(error.reason(), Reason::CredentialsKeyMissing);
     assert!(error.message().contains("web/client has no key \"channel_secret\""), "{error}");
     assert!(error.message().contains("did you mean \"channelsecret\"?"), "{error}");
@@ -359,19 +359,19 @@ fn a_header_whose_value_is_empty_is_left_out() {
     let spec = custom(
         "encoding: none, headers: {X-Tenant: '{{ parameters.t }}', Accept: '{{ parameters.t }}'}",
     );
-    let request = endpoint(&spec).request(&Asking::default(), &client()).unwrap();
+    let request = ask(&endpoint(&spec), &Asking::default(), client()).unwrap();
     assert_eq!(request.headers.len(), 0);
-    let request = endpoint(&spec).request(&asking(&[("t", "1")]), &client()).unwrap();
+    let request = ask(&endpoint(&spec), &asking(&[("t", "1")]), client()).unwrap();
     assert_eq!((header(&request, "x-tenant"), header(&request, "accept")), (Some("1"), Some("1")));
 }
 
 #[test]
 fn a_document_may_refine_the_media_type() {
     let spec = custom("encoding: json, headers: {Content-Type: application/vnd.api+json}");
-    let request = endpoint(&spec).request(&Asking::default(), &client()).unwrap();
+    let request = ask(&endpoint(&spec), &Asking::default(), client()).unwrap();
     assert_eq!(header(&request, "content-type"), Some("application/vnd.api+json"));
     let spec = custom("headers: {content-type: application/x-www-form-urlencoded; charset=utf-8}");
-    let request = endpoint(&spec).request(&Asking::default(), &client()).unwrap();
+    let request = ask(&endpoint(&spec), &Asking::default(), client()).unwrap();
     assert_eq!(
         header(&request, "content-type"),
         Some("application/x-www-form-urlencoded; charset=utf-8")
@@ -381,7 +381,7 @@ fn a_document_may_refine_the_media_type() {
 #[test]
 fn nothing_secret_is_shown() {
     let spec = custom("encoding: query, parameters: {s: '{{ credentials.client_secret }}'}");
-    let request = endpoint(&spec).request(&Asking::default(), &client()).unwrap();
+    let request = ask(&endpoint(&spec), &Asking::default(), client()).unwrap();
     assert!(request.url.query().is_some_and(|query| query.contains(FORM)));
     assert_eq!(
         format!("{request:?}"),
@@ -408,9 +408,9 @@ proptest! {
         let Ok(endpoint) = compile(&spec) else { return Ok(()) };
         let asking = Asking { scopes: vec![scope], ..asking(&[("p", &parameter)]) };
         let credentials = credentials(&[("s", &secret), ("client_id", "i"), ("client_secret", &secret)]);
-        match endpoint.request(&asking, &credentials) {
+        match ask(&endpoint, &asking, credentials) {
             Ok(request) => {
-                prop_assert_eq!(request.url.origin(), endpoint.origin().origin());
+                prop_assert_eq!(request.url.origin(), endpoint.origin().unwrap().origin());
                 prop_assert_eq!(request.url.origin().ascii_serialization(), "https://a.example:8443");
                 prop_assert_eq!(request.url.path_segments().unwrap().count(), 3);
             }
@@ -423,7 +423,7 @@ proptest! {
         let spec = json!({"variables": {"host": host, "path": path},
             "request": {"url": "https://{{ host }}/{{ path }}/t"}});
         if let Ok(endpoint) = compile(&spec.to_string()) {
-            let url = endpoint.request(&Asking::default(), &client()).unwrap().url;
+            let url = ask(&endpoint, &Asking::default(), client()).unwrap().url;
             prop_assert_eq!(url.scheme(), "https");
             prop_assert!(url.path().ends_with("/t") && url.query().is_none());
             prop_assert_eq!(url.username(), "");

@@ -1,15 +1,24 @@
 //! Reading an answer. Pure; every error says what was wrong and nothing of what was there.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::answer::{Answer, find};
-use super::credentials::Credentials;
+use super::answer::Answer;
+use super::assertion::AssertionTemplate;
 use super::endpoint::Endpoint;
+use super::life::life;
+use super::occasion::Occasion;
+use super::places::{Places, Reading, scalar, text};
+use super::request::Asking;
+use super::rules::OutputRule;
 use super::secrets::Secrets;
-use super::{errors, jwt};
-use crate::api::ExpiryKind;
+use super::supplies::Supplies;
+use super::template::Name;
+use super::values::Values;
+use super::{errors, expectations};
 use crate::error::{Error, Reason};
 
 /// A token, fresh from its provider.
@@ -23,6 +32,12 @@ pub struct Issued {
     pub scopes: Vec<String>,
     /// When it was asked for and when it expires, by our clock.
     pub life: Life,
+    /// Further keys of the target.
+    pub outputs: BTreeMap<String, SecretString>,
+    /// The refresh token for the next time, where there is a new one.
+    pub refresh_token: Option<SecretString>,
+    /// What is not as it was asked for or declared, for people.
+    pub warnings: Vec<String>,
 }
 
 /// A token's time, by our clock.
@@ -34,22 +49,30 @@ pub struct Life {
     pub expires_at: DateTime<Utc>,
 }
 
-/// No token is believed to live longer: 100 years, which every calendar can hold.
-const LONGEST: TimeDelta = TimeDelta::days(36_500);
-
 impl Endpoint {
     /// Reads an answer: a token, or what the refusal means.
-    pub fn read(&self, answer: &Answer, credentials: &Credentials) -> Result<Issued, Error> {
+    pub fn read(
+        &self,
+        answer: &Answer,
+        asking: &Asking,
+        supplies: &Supplies,
+    ) -> Result<Issued, Error> {
+        let reading = Reading::new(answer);
         if !self.response.success_status.contains(&answer.status) {
-            return Err(errors::read(self, answer));
+            return Err(errors::read(self, &reading));
         }
-        let json = answer.json().filter(Value::is_object).ok_or_else(|| {
-            invalid(format!("the answer (HTTP {}) is not a JSON object", answer.status))
-        })?;
-        let token = find(&json, &self.response.token, |v| v.as_str().filter(|t| !t.is_empty()));
-        let Some(token) = token else {
-            return Err(errors::read_success(self, answer, &json).unwrap_or_else(|| {
-                let at = self.response.token.join(", ");
+        if self.response.token.need_json() && !reading.is_object() {
+            return Err(invalid(format!(
+                "the answer (HTTP {}) is not a JSON object",
+                answer.status
+            )));
+        }
+        if !self.succeeded(&reading) {
+            return Err(errors::read(self, &reading));
+        }
+        let Some(token) = reading.find(&self.response.token, text) else {
+            return Err(errors::read_success(self, &reading).unwrap_or_else(|| {
+                let at = &self.response.token;
                 invalid(format!("the answer holds no token (a non-empty string at {at})"))
             }));
         };
@@ -57,114 +80,125 @@ impl Endpoint {
             return Err(invalid("the token holds a control character"));
         }
         let token = SecretString::from(token);
-        let life = self.life(answer, &json, &token)?;
-        let secrets = Secrets::new(credentials.values().chain([&token]));
-        let token_type = self.token_type(&json).filter(|text| !secrets.touch(text));
-        let scopes = self.scopes(&json, |scope| !secrets.touch(scope));
-        Ok(Issued { token_type, scopes, access_token: token, life })
+        let life = life(&self.response.expiry, (&reading, &token))?;
+        let outputs = self.outputs(&reading, &token)?;
+        let secrets = Secrets::new(supplies.values().chain([&token]).chain(outputs.values()));
+        let token_type = self.token_type(&reading).filter(|text| !secrets.touch(text));
+        let scopes = scopes(&reading, &self.response.scope);
+        let told = expectations::Told {
+            token: &token,
+            token_type: token_type.as_deref(),
+            scopes: &scopes,
+        };
+        let warnings = expectations::warnings(self, asking, told);
+        Ok(Issued {
+            warnings,
+            token_type,
+            scopes: scopes.into_iter().filter(|scope| !secrets.touch(scope)).collect(),
+            refresh_token: self.refresh_token(&reading),
+            life,
+            outputs,
+            access_token: token,
+        })
     }
 
-    fn token_type(&self, json: &Value) -> Option<String> {
-        let is_type = |text: &&str| {
+    /// Signs the token itself, where nobody is asked for it.
+    pub fn sign(
+        &self,
+        asking: &Asking,
+        (supplies, occasion): (&Supplies, &Occasion),
+    ) -> Result<Issued, Error> {
+        self.check(asking)?;
+        let mut values = Values::new(self, asking, (supplies, occasion));
+        values.mint()?;
+        let lifetime = self.assertion.as_ref().map(AssertionTemplate::lifetime);
+        let (Some(access_token), Some(lifetime)) = (values.into_assertion(), lifetime) else {
+            return Err(invalid("nothing was signed"));
+        };
+        let issued_at = occasion.now;
+        Ok(Issued {
+            life: Life { issued_at, expires_at: issued_at + lifetime },
+            access_token,
+            token_type: None,
+            scopes: Vec::new(),
+            outputs: BTreeMap::new(),
+            refresh_token: None,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Whether everything holds that must, beside the status.
+    fn succeeded(&self, reading: &Reading<'_>) -> bool {
+        self.response.success.iter().all(|(place, condition)| {
+            match reading.at(place).as_deref().map(scalar) {
+                Some(Some(found)) => condition.one_of.contains(&found),
+                Some(None) => false,
+                None => condition.may_be_absent,
+            }
+        })
+    }
+
+    fn token_type(&self, reading: &Reading<'_>) -> Option<String> {
+        let is_type = |text: &String| {
             (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic() || c == ' ')
         };
-        find(json, &self.response.token_type, |v| v.as_str().filter(is_type)).map(str::to_owned)
+        reading.find(&self.response.token_type, |value| text(value).filter(is_type))
     }
 
-    fn scopes(&self, json: &Value, harmless: impl Fn(&str) -> bool) -> Vec<String> {
-        let is_scope = |text: &&str| {
-            (1..=256).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
-        };
-        find(json, &self.response.scope, Value::as_str)
-            .map(|text| text.split([' ', ',']).filter(is_scope).filter(|s| harmless(s)).take(64))
-            .map(|scopes| scopes.map(str::to_owned).collect())
-            .unwrap_or_default()
+    fn refresh_token(&self, reading: &Reading<'_>) -> Option<SecretString> {
+        let is_one = |text: &String| !self.response.ignored_refresh_tokens.contains(text);
+        let found = reading.find(&self.response.refresh_token, |v| text(v).filter(is_one));
+        found.filter(|_| self.renews()).map(SecretString::from)
     }
 
-    fn life(&self, answer: &Answer, json: &Value, token: &SecretString) -> Result<Life, Error> {
-        let at = &self.response.expiry_at;
-        let unreadable = |what: &str| {
-            let at = if at.is_empty() { "the token's exp".to_owned() } else { at.join(", ") };
-            invalid(format!("the expiry at {at} is not {what}"))
-        };
-        let told = find(json, at, |value| Some(value).filter(|v| !v.is_null()));
-        let remaining = match (self.response.expiry_kind, told) {
-            (ExpiryKind::Seconds, Some(value)) => {
-                Some(seconds(value).ok_or_else(|| unreadable("a number of seconds"))?)
+    /// The further keys: what is found first, then what is made of it.
+    fn outputs(
+        &self,
+        reading: &Reading<'_>,
+        token: &SecretString,
+    ) -> Result<BTreeMap<String, SecretString>, Error> {
+        let mut outputs = BTreeMap::new();
+        for (name, rule) in &self.response.outputs {
+            let OutputRule::Found { at, required } = rule else { continue };
+            let filled = |value: &Value| scalar(value).filter(|text| !text.is_empty());
+            match reading.find(at, filled) {
+                Some(value) => drop(outputs.insert(name.clone(), SecretString::from(value))),
+                None if *required => {
+                    return Err(invalid(format!("the answer holds no {name} (at {at})")));
+                }
+                None => {}
             }
-            (ExpiryKind::EpochSeconds, Some(value)) => Some(until(
-                epoch(value).ok_or_else(|| unreadable("a number of seconds since 1970"))?,
-                answer,
-            )),
-            (ExpiryKind::Rfc3339, Some(value)) => Some(until(
-                rfc3339(value).ok_or_else(|| unreadable("an RFC 3339 timestamp"))?,
-                answer,
-            )),
-            (ExpiryKind::Jwt, told) => {
-                let jwt = told.and_then(Value::as_str).unwrap_or(token.expose_secret());
-                jwt::claims(jwt)
-                    .and_then(|claims| epoch(claims.get("exp")?))
-                    .map(|exp| until(exp, answer))
-            }
-            (_, None) | (ExpiryKind::None, _) => None,
-        };
-        let remaining = remaining
-            .or_else(|| TimeDelta::from_std(self.response.default_life?).ok())
-            .ok_or_else(|| {
-                invalid(
-                    "the answer tells no expiry and the document has no response.expiry.default",
-                )
-            })?;
-        if remaining <= TimeDelta::zero() {
-            return Err(invalid("the token has already expired by its own account"));
         }
-        let issued_at = answer.sent_at;
-        Ok(Life { issued_at, expires_at: issued_at + remaining.min(LONGEST) })
+        let token_type = self.token_type(reading).unwrap_or_default();
+        let mut made = BTreeMap::new();
+        for (name, rule) in &self.response.outputs {
+            let OutputRule::Made(template) = rule else { continue };
+            let text = template.render(|name| match name {
+                Name::Variable(name) => self.variable(name),
+                Name::Output(name) if name == "access_token" => token.expose_secret(),
+                Name::Output(name) if name == "token_type" => &token_type,
+                Name::Output(name) => outputs.get(name).map_or("", |found| found.expose_secret()),
+                _ => "",
+            });
+            made.insert(name.clone(), SecretString::from(text));
+        }
+        outputs.append(&mut made);
+        Ok(outputs)
     }
 }
 
-/// A number, or a string that holds one; fractions are cut off.
-fn number(value: &Value) -> Option<i64> {
-    let whole = |number: f64| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "`as` saturates, which is what is meant"
-        )]
-        number.is_finite().then_some(number.trunc() as i64)
-    };
-    match value {
-        Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
-        Value::String(text) => {
-            let text = text.trim();
-            text.parse().ok().or_else(|| whole(text.parse().ok()?))
+fn scopes(reading: &Reading<'_>, places: &Places) -> Vec<String> {
+    let is_scope =
+        |text: &&str| (1..=256).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
+    let split = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => {
+            Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
         }
         _ => None,
-    }
-}
-
-fn seconds(value: &Value) -> Option<TimeDelta> {
-    let seconds = number(value)?;
-    Some(TimeDelta::seconds(seconds.clamp(-LONGEST.num_seconds(), LONGEST.num_seconds())))
-}
-
-fn epoch(value: &Value) -> Option<DateTime<Utc>> {
-    let seconds = number(value)?;
-    let farthest = if seconds > 0 { DateTime::<Utc>::MAX_UTC } else { DateTime::<Utc>::MIN_UTC };
-    Some(DateTime::from_timestamp(seconds, 0).unwrap_or(farthest))
-}
-
-fn rfc3339(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.with_timezone(&Utc))
-}
-
-/// What remains until an absolute time: against the answer's own Date, whose whole seconds may
-/// hide almost one more, so that a skewed clock of ours does no harm.
-fn until(expiry: DateTime<Utc>, answer: &Answer) -> TimeDelta {
-    match answer.date() {
-        // A hostile Date may be the last that there is: nothing can be added to it.
-        Some(date) => expiry - date - TimeDelta::seconds(1),
-        None => expiry - answer.sent_at,
-    }
+    };
+    let found = reading.find(places, split).unwrap_or_default();
+    found.split([' ', ',']).filter(is_scope).take(64).map(str::to_owned).collect()
 }
 
 fn invalid(message: impl Into<String>) -> Error {

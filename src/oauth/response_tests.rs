@@ -1,11 +1,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
 
 use super::*;
 use crate::error::Class;
+use crate::oauth::life::LONGEST;
 use crate::oauth::testing::*;
 
 const OAUTH2: &str = "{preset: oauth2, variables: {tokenUrl: 'https://id.example/token'}}";
@@ -20,7 +22,7 @@ fn expiring(expiry: &str) -> Endpoint {
 }
 
 fn read(endpoint: &Endpoint, body: &Value) -> Result<Issued, Error> {
-    endpoint.read(&json_answer(200, &[], body), &client())
+    read_with(&endpoint, &json_answer(200, &[], body), client())
 }
 
 fn life_of(issued: &Issued) -> TimeDelta {
@@ -48,7 +50,7 @@ fn jwt(exp: &Value) -> String {
 #[case::token_breaks(b"{\"access_token\": \"a\\nb\", \"expires_in\": 9}", "control character")]
 #[case::no_expiry(b"{\"access_token\": \"t\"}", "no response.expiry.default")]
 fn an_answer_that_is_none_is_transient(#[case] body: &[u8], #[case] says: &str) {
-    let error = endpoint(OAUTH2).read(&answer(200, &[], body), &client()).unwrap_err();
+    let error = read_with(&endpoint(OAUTH2), &answer(200, &[], body), client()).unwrap_err();
     assert_eq!((error.reason(), error.class()), (Reason::InvalidResponse, Class::Transient));
     assert!(error.message().contains(says), "{error}");
 }
@@ -124,7 +126,7 @@ fn absolute_times_count_against_the_answers_own_date(
     let endpoint = expiring(expiry);
     let body = json!({"access_token": "t", "e": told});
     let life = |headers: &[(&str, &str)]| {
-        life_of(&endpoint.read(&json_answer(200, headers, &body), &client()).unwrap())
+        life_of(&read_with(&endpoint, &json_answer(200, headers, &body), client()).unwrap())
     };
     let by_our_clock = TimeDelta::milliseconds(by_our_clock);
     assert_eq!(life(&[]), by_our_clock);
@@ -156,7 +158,7 @@ fn a_jwt_is_read_from_the_token_itself() {
 fn the_end_of_time_is_a_hundred_years_away(#[case] expiry: &str, #[case] told: Value) {
     for date in [DATE, "Thu, 01 Jan 1970 00:00:00 GMT"] {
         let answer = json_answer(200, &[("date", date)], &json!({"access_token": "t", "e": told}));
-        let issued = expiring(expiry).read(&answer, &client()).unwrap();
+        let issued = read_with(&expiring(expiry), &answer, client()).unwrap();
         assert_eq!(life_of(&issued), LONGEST);
     }
 }
@@ -178,7 +180,7 @@ fn an_absolute_time_that_makes_no_life_is_refused(
     // The last second that chrono knows, which leaves no room for one more.
     for date in ["Sun, 21 Nov 2027 20:24:00 GMT", "31 Dec 262142 23:59:59 GMT"] {
         let answer = json_answer(200, &[("date", date)], &json!({"access_token": "t", "e": told}));
-        let error = expiring(expiry).read(&answer, &client()).unwrap_err();
+        let error = read_with(&expiring(expiry), &answer, client()).unwrap_err();
         assert_eq!(error.reason(), Reason::InvalidResponse);
         assert!(error.message().contains(says), "{error}");
     }
@@ -190,16 +192,16 @@ fn oracle_is_read_where_it_differs() {
         endpoint("{preset: oracle-content-channel, variables: {host: a.example, channelId: CC79}}");
     let body = json!({"token": "t", "channelId": "CC79",
         "expiration": {"value": "2026-11-28T20:24:00.000Z", "timezone": "UTC"}});
-    let issued = oracle.read(&json_answer(201, &[("date", DATE)], &body), &client()).unwrap();
+    let issued = read_with(&oracle, &json_answer(201, &[("date", DATE)], &body), client()).unwrap();
     assert_eq!(life_of(&issued), TimeDelta::days(7) - TimeDelta::seconds(1));
     assert_eq!((issued.token_type.as_deref(), issued.scopes.len()), (None, 0));
-    let error = oracle.read(&json_answer(200, &[], &body), &client()).unwrap_err();
+    let error = read_with(&oracle, &json_answer(200, &[], &body), client()).unwrap_err();
     assert_eq!((error.reason(), error.class()), (Reason::ProviderError, Class::Transient));
     for status in [400, 403] {
-        let error = oracle.read(&answer(status, &[], b""), &client()).unwrap_err();
+        let error = read_with(&oracle, &answer(status, &[], b""), client()).unwrap_err();
         assert_eq!(error.reason(), Reason::TokenRequestRejected);
     }
-    let error = oracle.read(&answer(500, &[], b""), &client()).unwrap_err();
+    let error = read_with(&oracle, &answer(500, &[], b""), client()).unwrap_err();
     assert_eq!(error.reason(), Reason::ProviderError);
 }
 
@@ -238,7 +240,7 @@ fn what_could_hold_a_secret_is_not_taken_over(#[case] text: &str) {
     let body = json!({"access_token": "t0ken-0123456789-abcdef", "expires_in": 60,
         "token_type": text, "scope": format!("read {text}")});
     let answer = json_answer(200, &[], &body);
-    let issued = endpoint(OAUTH2).read(&answer, &credentials).unwrap();
+    let issued = read_with(&endpoint(OAUTH2), &answer, credentials).unwrap();
     assert_eq!(issued.token_type, None);
     assert!(issued.scopes.iter().all(|scope| ["read", "a", "b"].contains(&&**scope)), "{issued:?}");
 }
@@ -262,7 +264,7 @@ proptest! {
         let endpoint = expiring(&format!("{{kind: {kind}, at: [/expires_in]}}"));
         let credentials = credentials(&[("client_id", "id"), ("client_secret", &secret)]);
         let headers = [("date", date.as_str()), ("retry-after", date.as_str())];
-        match endpoint.read(&answer(status, &headers, &body), &credentials) {
+        match read_with(&endpoint, &answer(status, &headers, &body), credentials) {
             Ok(issued) => prop_assert!(issued.life.expires_at > issued.life.issued_at),
             Err(error) => {
                 let shown = error.message();
@@ -283,7 +285,7 @@ proptest! {
         let text = format!("{around}{}{around}", &secret[from..]);
         let body = json!({"access_token": "t", "expires_in": 9, "token_type": text, "scope": text});
         let credentials = credentials(&[("client_secret", &secret)]);
-        let issued = endpoint(OAUTH2).read(&json_answer(200, &[], &body), &credentials).unwrap();
+        let issued = read_with(&endpoint(OAUTH2), &json_answer(200, &[], &body), credentials).unwrap();
         let shown: Vec<String> = issued.token_type.into_iter().chain(issued.scopes).collect();
         for slice in slices(&secret) {
             prop_assert!(!shown.iter().any(|text| text.contains(&slice)), "{shown:?}");

@@ -1,23 +1,55 @@
-//! `Retry-After` (RFC 9110 section 10.2.3): seconds or an HTTP date.
+//! How long a provider wants to be left alone, in the forms in which it says so.
 
 use std::time::Duration;
 
-use super::answer::{Answer, http_date};
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::RETRY_AFTER;
+use serde_json::Value;
+
+use super::answer::http_date;
+use super::life::{Unit, epoch, number};
+use super::places::{Place, Reading, scalar};
+use crate::api::RetryAfterKind;
+use crate::error::Class;
 
 /// Longest silence that is obeyed: a provider that asks for more is asked again after an hour.
 const CAP: Duration = Duration::from_hours(1);
 
-/// How long the provider wants to be left alone, at most an hour.
-pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
-    let text = answer.retry_after()?.trim();
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than a u64 holds is still a number, and a long one.
-        return Some(text.parse().map_or(CAP, Duration::from_secs).min(CAP));
+/// How long the provider wants to be left alone, at most an hour: the first place that tells it.
+pub(super) fn retry_after(
+    places: &[(Place, RetryAfterKind)],
+    (class, reading): (Class, &Reading<'_>),
+) -> Option<Duration> {
+    // Limits of rate are told with any answer: only where one was hit do they matter.
+    let counts = |place: &Place| class == Class::Throttled || *place == Place::Header(RETRY_AFTER);
+    let mut counting = places.iter().filter(|(place, _)| counts(place));
+    counting.find_map(|(place, kind)| wait(&*reading.at(place)?, *kind, reading))
+}
+
+fn wait(value: &Value, kind: RetryAfterKind, reading: &Reading<'_>) -> Option<Duration> {
+    let text = scalar(value)?;
+    let text = text.trim();
+    match kind {
+        // RFC 9110 section 10.2.3.
+        RetryAfterKind::Auto if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+            // More digits than a u64 holds is still a number, and a long one.
+            Some(text.parse().map_or(CAP, Duration::from_secs).min(CAP))
+        }
+        RetryAfterKind::Auto => Some(until(http_date(text)?, reading)),
+        RetryAfterKind::Seconds => {
+            let seconds: f64 = text.parse().ok()?;
+            Some(Duration::try_from_secs_f64(seconds).unwrap_or(CAP).min(CAP))
+                .filter(|_| seconds >= 0.0)
+        }
+        RetryAfterKind::EpochSeconds => Some(until(epoch(number(value)?, Unit::Seconds), reading)),
     }
-    // A date counts against the provider's own clock where it tells it.
-    let from = answer.date().unwrap_or(answer.received_at);
-    let wait = http_date(text)?.signed_duration_since(from);
-    Some(wait.to_std().unwrap_or_default().min(CAP))
+}
+
+/// A time counts against the provider's own clock where it tells it.
+fn until(time: DateTime<Utc>, reading: &Reading<'_>) -> Duration {
+    let from = reading.answer.date().unwrap_or(reading.answer.received_at);
+    let wait: TimeDelta = time.signed_duration_since(from);
+    wait.to_std().unwrap_or_default().min(CAP)
 }
 
 #[cfg(test)]
@@ -25,9 +57,15 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::oauth::answer::Answer;
     use crate::oauth::testing::answer;
 
     const DATE: (&str, &str) = ("date", "Sat, 21 Nov 2026 21:24:00 GMT");
+
+    fn standard(answer: &Answer) -> Option<Duration> {
+        let places = [(Place::Header(RETRY_AFTER), RetryAfterKind::Auto)];
+        retry_after(&places, (Class::Transient, &Reading::new(answer)))
+    }
 
     // The answer was received at 2026-11-21T20:24:02.5Z.
     #[rstest]
@@ -52,11 +90,38 @@ mod tests {
     ) {
         let headers = [&[("retry-after", value)], others].concat();
         let answer = answer(429, &headers, b"");
-        assert_eq!(retry_after(&answer), wait.map(Duration::from_millis));
+        assert_eq!(standard(&answer), wait.map(Duration::from_millis));
     }
 
     #[test]
     fn without_one_nothing_is_asked_for() {
-        assert_eq!(retry_after(&answer(429, &[], b"")), None);
+        assert_eq!(standard(&answer(429, &[], b"")), None);
+    }
+
+    // The answer was received at epoch second 1795292642.5.
+    #[rstest]
+    #[case::epoch("header:x-reset", RetryAfterKind::EpochSeconds, "1795292672", Some(29_500))]
+    #[case::epoch_past("header:x-reset", RetryAfterKind::EpochSeconds, "1", Some(0))]
+    #[case::epoch_in_milliseconds(
+        "header:x-reset",
+        RetryAfterKind::EpochSeconds,
+        "1795292672000",
+        Some(3_600_000)
+    )]
+    #[case::fraction("header:x-reset", RetryAfterKind::Seconds, "1.5", Some(1_500))]
+    #[case::negative("header:x-reset", RetryAfterKind::Seconds, "-1", None)]
+    #[case::not_a_number("header:x-reset", RetryAfterKind::Seconds, "NaN", None)]
+    #[case::of_the_body("/wait", RetryAfterKind::Seconds, "", Some(7_000))]
+    fn other_places_count_where_there_were_too_many_requests(
+        #[case] at: &str,
+        #[case] kind: RetryAfterKind,
+        #[case] value: &str,
+        #[case] wait: Option<u64>,
+    ) {
+        let answer = answer(429, &[("x-reset", value)], br#"{"wait": 7}"#);
+        let places = [(Place::parse(at, "errors.retryAfter").unwrap(), kind)];
+        let found = |class| retry_after(&places, (class, &Reading::new(&answer)));
+        assert_eq!(found(Class::Throttled), wait.map(Duration::from_millis));
+        assert_eq!(found(Class::Transient), None);
     }
 }

@@ -29,6 +29,57 @@ pub(super) enum Name {
     Parameter(String),
     /// `{{ credentials.client_id }}`: a key of the credentials Secret.
     Credential(String),
+    /// `{{ tokens.subject }}`: another token of the namespace.
+    Token(String),
+    /// `{{ outputs.instance_url }}`: what the answer held.
+    Output(String),
+    /// What is there without any choice.
+    Given(Given),
+}
+
+/// A name that stands for one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Given {
+    /// The token of `spec.serviceAccountRef`.
+    ServiceAccount,
+    /// The resource's own current token.
+    Current,
+    /// A JWT, minted for this request.
+    Assertion,
+    /// The JWT that the client proves itself with, minted for this request.
+    ClientAssertion,
+    /// The fingerprint of the key that signs.
+    KeySha256,
+    /// `spec.scopes`, joined.
+    Scope,
+    /// `spec.scopes`, one item of a list each.
+    Scopes,
+    /// Another one for each request.
+    Uuid,
+    /// The token that is revoked.
+    Revoked,
+}
+
+impl Given {
+    const ALL: &[(&str, Self)] = &[
+        ("serviceAccount.token", Self::ServiceAccount),
+        ("current.token", Self::Current),
+        ("assertion.jwt", Self::Assertion),
+        ("clientAssertion.jwt", Self::ClientAssertion),
+        ("key.sha256", Self::KeySha256),
+        ("request.scope", Self::Scope),
+        ("request.scopes", Self::Scopes),
+        ("request.uuid", Self::Uuid),
+        ("revoked.token", Self::Revoked),
+    ];
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, given)| *given)
+    }
+
+    fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, given)| *given == self).map_or("", |(name, _)| name)
+    }
 }
 
 impl fmt::Display for Name {
@@ -37,6 +88,9 @@ impl fmt::Display for Name {
             Self::Variable(name) => f.write_str(name),
             Self::Parameter(name) => write!(f, "parameters.{name}"),
             Self::Credential(name) => write!(f, "credentials.{name}"),
+            Self::Token(name) => write!(f, "tokens.{name}"),
+            Self::Output(name) => write!(f, "outputs.{name}"),
+            Self::Given(given) => f.write_str(given.as_str()),
         }
     }
 }
@@ -45,9 +99,9 @@ impl Name {
     /// A value that cannot stand at `place`: who gave it has to change it. The value is not shown.
     pub(super) fn refuse(&self, place: &str, what: &str) -> Error {
         let reason = match self {
-            Self::Variable(_) => Reason::InvalidProvider,
+            Self::Variable(_) | Self::Output(_) => Reason::InvalidProvider,
             Self::Parameter(_) => Reason::InvalidSpec,
-            Self::Credential(_) => Reason::InvalidCredentials,
+            Self::Credential(_) | Self::Token(_) | Self::Given(_) => Reason::InvalidCredentials,
         };
         Error::new(reason, format!("{place}: {{{{ {self} }}}} {what}"))
     }
@@ -101,23 +155,41 @@ fn parse_name(expression: &str, place: &str) -> Result<Name, Error> {
         name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || extra.contains(c))
     };
+    if let Some(given) = Given::parse(expression) {
+        return Ok(Name::Given(given));
+    }
     match expression.split_once('.') {
         None if well_formed(expression, "") => Ok(Name::Variable(expression.to_owned())),
-        Some(("parameters", name)) if well_formed(name, ".-") => {
-            Ok(Name::Parameter(name.to_owned()))
-        }
-        Some(("credentials", name)) if well_formed(name, ".-") => {
-            Ok(Name::Credential(name.to_owned()))
-        }
-        Some((namespace, name)) if well_formed(name, ".-") && well_formed(namespace, "") => {
-            let hint = nearest(namespace, ["parameters", "credentials"]);
-            Err(invalid(format!("{place}: {{{{ {expression} }}}} names no known group{hint}")))
+        Some((group, name)) if well_formed(name, ".-") && well_formed(group, "") => {
+            let name = name.to_owned();
+            match group {
+                "parameters" => Ok(Name::Parameter(name)),
+                "credentials" => Ok(Name::Credential(name)),
+                "tokens" => Ok(Name::Token(name)),
+                "outputs" => Ok(Name::Output(name)),
+                _ => Err(unknown(expression, place)),
+            }
         }
         _ => Err(invalid(format!(
             "{place}: a template holds a name only, as {{{{ host }}}}, {{{{ parameters.act_as }}}} \
              or {{{{ credentials.client_id }}}}"
         ))),
     }
+}
+
+fn unknown(expression: &str, place: &str) -> Error {
+    let group = expression.split('.').next().unwrap_or_default();
+    let groups = ["parameters", "credentials", "tokens", "outputs"];
+    let of_group: Vec<&str> = Given::ALL
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| name.split('.').next() == Some(group))
+        .collect();
+    let hint = match of_group.as_slice() {
+        [] => nearest(group, groups.into_iter().chain(Given::ALL.iter().map(|(name, _)| *name))),
+        known => nearest(expression, known.iter().copied()),
+    };
+    invalid(format!("{place}: {{{{ {expression} }}}} names nothing that is known{hint}"))
 }
 
 pub(super) fn invalid(message: impl Into<String>) -> Error {

@@ -8,7 +8,10 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, Provenance};
+use super::occasion::Occasion;
 use super::request::{Asking, TokenRequest};
+use super::response::Issued;
+use super::supplies::Supplies;
 use crate::catalogue::merge;
 use crate::error::Error;
 
@@ -39,7 +42,47 @@ pub(super) fn client() -> Credentials {
 
 pub(super) fn asking(parameters: &[(&str, &str)]) -> Asking {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Asking { scopes: Vec::new(), parameters: parameters.iter().map(owned).collect() }
+    Asking { parameters: parameters.iter().map(owned).collect(), ..Asking::default() }
+}
+
+pub(super) fn supplies(credentials: Credentials) -> Supplies {
+    Supplies { credentials, ..Supplies::default() }
+}
+
+/// The occasion of every test's request.
+pub(super) fn occasion() -> Occasion {
+    Occasion { now: sent_at(), entropy: std::array::from_fn(|byte| byte as u8), metadata: None }
+}
+
+/// What is asked with these credentials and nothing else.
+pub(super) fn requested(
+    endpoint: &Endpoint,
+    credentials: Credentials,
+) -> Result<TokenRequest, Error> {
+    endpoint.request(&Asking::default(), &supplies(credentials), &occasion())
+}
+
+/// What is asked with these credentials.
+pub(super) fn ask(
+    endpoint: &Endpoint,
+    asking: &Asking,
+    credentials: Credentials,
+) -> Result<TokenRequest, Error> {
+    endpoint.request(asking, &supplies(credentials), &occasion())
+}
+
+/// What an answer comes to that was asked for with these credentials.
+pub(super) fn read_with(
+    endpoint: &Endpoint,
+    answer: &Answer,
+    credentials: Credentials,
+) -> Result<Issued, Error> {
+    endpoint.read(answer, &Asking::default(), &supplies(credentials))
+}
+
+/// What an answer comes to.
+pub(super) fn answered(endpoint: &Endpoint, answer: &Answer) -> Result<Issued, Error> {
+    endpoint.read(answer, &Asking::default(), &supplies(client()))
 }
 
 pub(super) fn header<'a>(request: &'a TokenRequest, name: &str) -> Option<&'a str> {

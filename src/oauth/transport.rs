@@ -12,11 +12,12 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Request, Response};
 use secrecy::{ExposeSecret, SecretBox};
 use tracing::debug;
-use url::Host;
+use url::{Host, Url};
 
 use super::answer::Answer;
 use super::endpoint::{Endpoint, Provenance};
 use super::guard::AddressPolicy;
+use super::identity::Identity;
 use super::request::TokenRequest;
 use crate::api::Method;
 use crate::clock::Clock;
@@ -62,6 +63,7 @@ pub struct Transport {
 #[derive(PartialEq, Eq, Hash)]
 struct ClientKey {
     ca_bundle: Option<Vec<u8>>,
+    identity: Option<[u8; 32]>,
     provenance: Provenance,
     port: u16,
 }
@@ -75,7 +77,10 @@ impl Transport {
     /// What can be said of an endpoint before any request: its scheme, and its address where the
     /// URL holds one.
     pub fn admits(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        let url = endpoint.origin();
+        endpoint.origin().map_or(Ok(()), |url| self.admits_url(url, endpoint.provenance()))
+    }
+
+    fn admits_url(&self, url: &Url, provenance: Provenance) -> Result<(), Error> {
         if url.scheme() != "https" && !self.settings.allow_http {
             return Err(denied("plain http is refused: use https, or start with --allow-http"));
         }
@@ -87,12 +92,14 @@ impl Transport {
         };
         self.settings
             .addresses
-            .judge(SocketAddr::new(ip, port), endpoint.provenance())
+            .judge(SocketAddr::new(ip, port), provenance)
             .map_err(|kind| denied_address(kind, &ip.to_string()))
     }
 
     /// Sends a request once and reads its answer, whatever its status.
     pub async fn send(&self, request: TokenRequest) -> Result<Answer, Error> {
+        // Discovery may have told another address than the one that was judged before.
+        self.admits_url(&request.url, request.provenance)?;
         let client = self.client(&request)?;
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let request = into_http(request);
@@ -112,6 +119,7 @@ impl Transport {
                 .ca_bundle
                 .as_ref()
                 .map(|pem| digest::digest(&digest::SHA256, pem.as_bytes()).as_ref().to_vec()),
+            identity: request.identity.as_ref().map(|identity| identity.fingerprint),
             provenance: request.provenance,
             port: request.url.port_or_known_default().unwrap_or_default(),
         };
@@ -119,7 +127,7 @@ impl Transport {
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = self.build(&key, request.ca_bundle.as_deref())?;
+        let client = self.build(&key, request)?;
         // Those in use live on in their clones.
         if clients.len() >= MOST_CLIENTS {
             clients.clear();
@@ -128,7 +136,7 @@ impl Transport {
         Ok(client)
     }
 
-    fn build(&self, key: &ClientKey, ca_bundle: Option<&str>) -> Result<Client, Error> {
+    fn build(&self, key: &ClientKey, request: &TokenRequest) -> Result<Client, Error> {
         let guarded = GuardedResolver {
             lookup: Arc::new(|host| async move { system_lookup(&host).await }.boxed()),
             policy: self.settings.addresses.clone(),
@@ -145,11 +153,23 @@ impl Transport {
             .timeout(self.settings.timeouts.total)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .dns_resolver(Arc::new(guarded));
-        if let Some(pem) = ca_bundle {
-            builder = builder.tls_certs_merge(certificates(pem)?);
+        if let Some(pem) = &request.ca_bundle {
+            builder = builder.tls_certs_merge(certificates(pem, "spec.caBundle")?);
         }
-        builder.build().map_err(|_| {
-            Error::new(Reason::InvalidProvider, "spec.caBundle: a certificate cannot be used")
+        if let Some(identity) = &request.identity {
+            if let Some(pem) = &identity.ca {
+                builder = builder.tls_certs_merge(certificates(pem, "the credential ca.crt")?);
+            }
+            builder = builder.identity(shown(identity)?);
+        }
+        builder.build().map_err(|_| match request.identity {
+            Some(_) => Error::new(
+                Reason::InvalidCredentials,
+                "the credentials tls.crt and tls.key do not belong together, or cannot be used",
+            ),
+            None => {
+                Error::new(Reason::InvalidProvider, "spec.caBundle: a certificate cannot be used")
+            }
         })
     }
 }
@@ -160,11 +180,21 @@ impl std::fmt::Debug for Transport {
     }
 }
 
-fn certificates(pem: &str) -> Result<Vec<Certificate>, Error> {
-    let invalid =
-        || Error::new(Reason::InvalidProvider, "spec.caBundle holds no readable PEM certificate");
+fn certificates(pem: &str, place: &str) -> Result<Vec<Certificate>, Error> {
+    let invalid = || {
+        Error::new(Reason::InvalidProvider, format!("{place} holds no readable PEM certificate"))
+    };
     let certificates = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| invalid())?;
     if certificates.is_empty() { Err(invalid()) } else { Ok(certificates) }
+}
+
+fn shown(identity: &Identity) -> Result<reqwest::Identity, Error> {
+    reqwest::Identity::from_pem(identity.pem.expose_secret().as_bytes()).map_err(|_| {
+        Error::new(
+            Reason::InvalidCredentials,
+            "the credentials tls.crt and tls.key cannot be used together",
+        )
+    })
 }
 
 fn into_http(request: TokenRequest) -> Request {
@@ -340,6 +370,7 @@ mod tests {
             body: None,
             provenance: Provenance::Cluster,
             ca_bundle: None,
+            identity: None,
         };
         let error = transport.send(request).await.unwrap_err();
         assert_eq!(error.reason(), Reason::EgressDenied);

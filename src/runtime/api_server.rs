@@ -3,10 +3,30 @@
 use std::fmt;
 use std::time::Duration;
 
+use kube::config::AuthInfo;
 use kube::core::Status;
+use kube::{Client, Config};
 
 /// Longest time that one API request may take, the client's own retries included.
 const API_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The API server, as ourselves and as nobody.
+#[derive(Clone)]
+pub struct Access {
+    /// With our own credentials.
+    pub client: Client,
+    /// Where it is and whom it is trusted by, without any credentials.
+    pub anonymous: Config,
+}
+
+impl Access {
+    /// The API server that a configuration leads to.
+    pub fn new(config: Config) -> Result<Self, kube::Error> {
+        let mut anonymous = config.clone();
+        anonymous.auth_info = AuthInfo::default();
+        Ok(Self { client: Client::try_from(config)?, anonymous })
+    }
+}
 
 /// Why an API request failed.
 #[derive(Debug)]

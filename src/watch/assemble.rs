@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use serde_json::json;
 
-use crate::api::OAuthClientTokenSpec;
-use crate::decide::{Means, SecretKey};
+use crate::api::{OAuthClientTokenSpec, ServiceAccountRef};
+use crate::decide::{CredentialsSource, Means, Parent};
 use crate::error::Error;
 use crate::oauth::{Asking, Digester, Endpoint, Transport};
 
-/// A token's provider, admitted, and the credentials that it is asked with.
+/// A token's provider, admitted, and what it is asked with.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// Where and how to ask.
     pub endpoint: Arc<Endpoint>,
-    /// With whose credentials.
-    pub credentials: SecretKey,
+    /// With whose credentials, where any are named.
+    pub credentials: Option<CredentialsSource>,
+    /// With which other tokens, each known to be good.
+    pub parents: Vec<Parent>,
 }
 
 /// What a token request is made from.
@@ -25,8 +28,12 @@ pub struct Materials {
     pub endpoint: Arc<Endpoint>,
     /// What for.
     pub asking: Asking,
-    /// With whose credentials.
-    pub credentials: SecretKey,
+    /// With whose credentials, where any are needed.
+    pub credentials: Option<CredentialsSource>,
+    /// With which other tokens.
+    pub parents: Vec<Parent>,
+    /// With the token of which ServiceAccount.
+    pub service_account: Option<ServiceAccountRef>,
 }
 
 /// What a request for a token is made from, or why none can be made.
@@ -35,11 +42,21 @@ pub fn materials(
     resolved: Resolved,
     transport: &Transport,
 ) -> Result<Materials, Error> {
-    let Resolved { endpoint, credentials } = resolved;
-    let asking = Asking { scopes: spec.scopes.clone(), parameters: spec.parameters.clone() };
+    let Resolved { endpoint, credentials, parents } = resolved;
+    let mut asking = Asking::of(spec);
+    if !parents.is_empty() || spec.service_account_ref.is_some() {
+        // What a parent was asked with, not the parent itself: that renews itself.
+        let of_parents: Vec<_> =
+            parents.iter().map(|p| (&p.reference, &p.owner.name, &p.inputs)).collect();
+        asking.sources = json!([of_parents, spec.service_account_ref]);
+    }
     endpoint.check(&asking)?;
+    if credentials.is_none() {
+        endpoint.needs().without_credentials()?;
+    }
     transport.admits(&endpoint)?;
-    Ok(Materials { endpoint, asking, credentials })
+    let service_account = spec.service_account_ref.clone();
+    Ok(Materials { endpoint, asking, credentials, parents, service_account })
 }
 
 /// What a decision needs to know of it. `version` changes whenever the credentials may have.

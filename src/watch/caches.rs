@@ -24,8 +24,11 @@ use super::relist::{closed, merge};
 use super::streams::{Watched, config, events};
 use super::{SecretIndex, Trigger};
 use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
-use crate::decide::{Applicant, SecretKey, admit, own_credentials};
+use crate::decide::{
+    Applicant, CredentialsSource, Parent, SecretKey, admit, own_credentials, parents,
+};
 use crate::error::{Class, Error, Reason, nearest};
+use crate::oauth::Endpoint;
 
 /// Which namespaces a watch covers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +72,9 @@ pub struct WatchSettings {
     /// What a namespace's own providers may be.
     pub providers: ProviderPolicy,
 }
+
+/// A provider's endpoint and the credentials that it is asked with.
+type Provided = (Arc<Endpoint>, Option<CredentialsSource>);
 
 /// What a change of one kind sets off.
 type Reaction<K> = fn(&Caches, &Change<'_, K>, &Outlet);
@@ -172,6 +178,16 @@ impl Caches {
 
     /// A token's provider and credentials, or why it may not or cannot use them.
     pub fn resolve(&self, token: &OAuthClientToken) -> Result<Resolved, Error> {
+        let (endpoint, credentials) = self.provider(token)?;
+        Ok(Resolved { endpoint, credentials, parents: self.parents(token)? })
+    }
+
+    fn parents(&self, token: &OAuthClientToken) -> Result<Vec<Parent>, Error> {
+        let namespace = token.namespace().unwrap_or_default();
+        parents(token, |name| self.tokens.get(&ObjectRef::new(name).within(&namespace)))
+    }
+
+    fn provider(&self, token: &OAuthClientToken) -> Result<Provided, Error> {
         let namespace = token.namespace().unwrap_or_default();
         let reference = &token.spec.provider_ref;
         match reference.kind {
@@ -184,7 +200,7 @@ impl Caches {
                 let endpoint = self
                     .endpoints
                     .get(&Version::of(&*provider, reference.kind), &provider.spec.document)?;
-                Ok(Resolved { endpoint, credentials: own_credentials(&token.spec, &namespace)? })
+                Ok((endpoint, own_credentials(&token.spec, &namespace)))
             }
             ProviderKind::ClusterOAuthProvider if !self.settings.cluster_kinds => Err(Error::new(
                 Reason::ClusterKindsDisabled,
@@ -207,7 +223,7 @@ impl Caches {
                 let endpoint = self
                     .endpoints
                     .get(&Version::of(&*provider, reference.kind), &provider.spec.document)?;
-                Ok(Resolved { endpoint, credentials })
+                Ok((endpoint, credentials))
             }
         }
     }
@@ -241,10 +257,13 @@ impl Caches {
         let namespace = token.namespace().unwrap_or_default();
         let target =
             SecretKey { namespace: namespace.clone(), name: token.secret_name().to_owned() };
-        let credentials = self.resolve(token).map(|resolved| resolved.credentials);
+        let credentials = self.provider(token).map(|(_, credentials)| credentials);
         // While the provider is amiss, changes of the token's own credentials still matter.
-        let credentials = credentials.or_else(|_| own_credentials(&token.spec, &namespace));
-        std::iter::once(target).chain(credentials.ok()).collect()
+        let credentials = credentials.unwrap_or_else(|_| own_credentials(&token.spec, &namespace));
+        let credentials = credentials.map(|credentials| credentials.secret);
+        // The targets of the tokens that it is made from tell when those are there.
+        let parents = self.parents(token).unwrap_or_default().into_iter();
+        std::iter::once(target).chain(credentials).chain(parents.map(|p| p.target)).collect()
     }
 
     fn spawn<K>(

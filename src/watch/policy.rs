@@ -92,8 +92,8 @@ impl ProviderPolicy {
                     .to_owned(),
             ),
             NamespacedProviders::CatalogueOnly => {
-                let url = endpoint.origin();
                 let fixed = !endpoint.origin_varies();
+                let Some(url) = endpoint.origin() else { return Ok(()) };
                 if fixed || self.allowed_hosts.iter().any(|host| host.admits(url)) {
                     return Ok(());
                 }

@@ -7,13 +7,14 @@ pub mod optimizely;
 pub mod oracle;
 mod profile;
 mod refusal;
-mod rules;
+pub(crate) mod rules;
 pub mod sitecore;
 
+pub(crate) use decode::Parameters;
 pub(crate) use decode::form as decode_form;
-pub(crate) use profile::{Answer, Profile, ScopeAnswer};
-pub(crate) use refusal::{Refusal, oauth_error, oracle_error};
-pub(crate) use rules::{Grant, examine};
+pub(crate) use profile::{Answer, Basic, Encoding, Profile, ScopeAnswer};
+pub(crate) use refusal::{Kind, Refusal, oauth_error, oracle_error};
+pub(crate) use rules::{Grant, Origin, examine};
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,7 +33,7 @@ pub enum System {
     Optimizely,
     /// Oracle Content Management channel tokens.
     Oracle,
-    /// Any RFC 6749 server.
+    /// Any RFC 6749 server, with what a [`Policy`](crate::Policy) adds.
     Oauth2,
 }
 

@@ -6,7 +6,8 @@ pub(crate) struct Profile {
     pub(crate) template: &'static str,
     /// The same path with the braces filled in, for callers that have no opinion.
     pub(crate) example: &'static str,
-    /// Each documented way of asking. A request has to follow one of them to the letter.
+    /// Each documented way of asking. A request has to follow one of them to the letter. None: the
+    /// system has an examination of its own.
     pub(crate) ways: &'static [Way],
     /// The shape of the answer.
     pub(crate) answer: Answer,

@@ -22,9 +22,16 @@ pub(crate) enum Kind {
     InvalidClient,
     /// The same, and the client used (or should have used) the Authorization header.
     InvalidClientByBasic,
+    /// The same with a bearer token.
+    InvalidClientByBearer,
+    /// What the grant rests on is not good (any more).
+    InvalidGrant,
     UnsupportedGrantType,
     InvalidScope,
+    /// What has to be a POST is none.
     WrongMethod,
+    /// What has to be a GET is none.
+    NotGet,
     NoSuchPath,
     TooLarge,
 }
@@ -52,8 +59,12 @@ impl Refusal {
         };
         match self.kind {
             Kind::WrongMethod => reply.with(ALLOW, "POST"),
+            Kind::NotGet => reply.with(ALLOW, "GET"),
             Kind::InvalidClientByBasic if matches!(answer, Answer::Oauth { .. }) => {
                 reply.with(WWW_AUTHENTICATE, "Basic realm=\"simulator\", charset=\"UTF-8\"")
+            }
+            Kind::InvalidClientByBearer if matches!(answer, Answer::Oauth { .. }) => {
+                reply.with(WWW_AUTHENTICATE, "Bearer realm=\"simulator\", error=\"invalid_token\"")
             }
             _ => reply,
         }
@@ -87,24 +98,32 @@ pub(crate) fn oracle_error(status: StatusCode, code: &str, detail: &str) -> Repl
 impl Kind {
     const fn code(self) -> &'static str {
         match self {
-            Self::InvalidClient | Self::InvalidClientByBasic => "invalid_client",
+            Self::InvalidClient | Self::InvalidClientByBasic | Self::InvalidClientByBearer => {
+                "invalid_client"
+            }
+            Self::InvalidGrant => "invalid_grant",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
-            Self::InvalidRequest | Self::WrongMethod | Self::NoSuchPath | Self::TooLarge => {
-                "invalid_request"
-            }
+            Self::InvalidRequest
+            | Self::WrongMethod
+            | Self::NotGet
+            | Self::NoSuchPath
+            | Self::TooLarge => "invalid_request",
         }
     }
 
     const fn oauth_status(self) -> StatusCode {
         match self {
-            Self::InvalidClient | Self::InvalidClientByBasic => StatusCode::UNAUTHORIZED,
-            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::InvalidClient | Self::InvalidClientByBasic | Self::InvalidClientByBearer => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::WrongMethod | Self::NotGet => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InvalidRequest | Self::UnsupportedGrantType | Self::InvalidScope => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::InvalidRequest
+            | Self::InvalidGrant
+            | Self::UnsupportedGrantType
+            | Self::InvalidScope => StatusCode::BAD_REQUEST,
         }
     }
 

@@ -11,14 +11,26 @@ use super::profile::{Basic, BodyCredentials, Encoding, Profile, Way};
 use super::refusal::{Kind, Refusal};
 use crate::credentials::Client;
 use crate::incoming::Incoming;
+use crate::judged::GrantType;
+use crate::refresh::Redemption;
 
 /// What a request that followed the rules asked for.
 #[derive(Debug)]
 pub(crate) struct Grant {
     pub(crate) client_id: String,
     pub(crate) scope: Option<String>,
-    /// Everything but the secret: two requests with the same subject may be given the same token.
-    pub(crate) subject: String,
+    /// Everything but the secrets: two requests with the same key may be given the same token.
+    pub(crate) key: String,
+    pub(crate) origin: Origin,
+}
+
+/// What a token rests on; only the system `oauth2` has more than a client and its secret.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    pub(crate) grant: Option<GrantType>,
+    pub(crate) subject: Option<String>,
+    pub(crate) parent: Option<u64>,
+    pub(crate) refresh: Option<Redemption>,
 }
 
 /// Holds a request against the profile; `segment` is the variable part of its path.
@@ -28,29 +40,40 @@ pub(crate) fn examine(
     segment: &str,
     clients: &[Client],
 ) -> Result<Grant, Refusal> {
+    posted(request)?;
+    let way = choose(profile, request)?;
+    fixed_headers(way, request)?;
+    let parameters = parameters(way.encoding, request)?;
+    let names =
+        Names { required: way.required, optional: way.optional, unauthenticated: challenge(way) };
+    allowed(&names, &parameters)?;
+    client_credentials(&parameters)?;
+    scope_words(&parameters)?;
+    let presented = presented(way, request, &parameters, segment)?;
+    authenticate(&presented, clients)?;
+    Ok(Grant {
+        scope: value(&parameters, "scope").map(str::to_owned),
+        key: key(&presented.id, &parameters),
+        client_id: presented.id,
+        origin: Origin::default(),
+    })
+}
+
+/// A POST without a query, as everything that carries credentials has to be.
+pub(crate) fn posted(request: &Incoming) -> Result<(), Refusal> {
     if request.method != Method::POST {
         return Err(Refusal::new(
             Kind::WrongMethod,
             format!("the method is {}, not POST", request.method),
         ));
     }
-    if request.query.is_some() {
-        return Err(invalid("a token request has no query; parameters belong in the body"));
+    match &request.query {
+        Some(_) => Err(invalid("a token request has no query; parameters belong in the body")),
+        None => Ok(()),
     }
-    let way = choose(profile, request)?;
-    fixed_headers(way, request)?;
-    let parameters = parameters(way, request)?;
-    allowed(way, &parameters)?;
-    values(&parameters)?;
-    let client_id = authenticate(&presented(way, request, &parameters, segment)?, clients)?;
-    Ok(Grant {
-        scope: value(&parameters, "scope").map(str::to_owned),
-        subject: subject(&client_id, &parameters),
-        client_id,
-    })
 }
 
-fn invalid(reason: impl Into<String>) -> Refusal {
+pub(crate) fn invalid(reason: impl Into<String>) -> Refusal {
     Refusal::new(Kind::InvalidRequest, reason)
 }
 
@@ -66,7 +89,7 @@ fn choose<'a>(profile: &'a Profile, request: &Incoming) -> Result<&'a Way, Refus
         .ok_or_else(|| invalid(format!("Content-Type {} is not read here", encoding.media_type())))
 }
 
-fn content_type(request: &Incoming) -> Result<Encoding, Refusal> {
+pub(crate) fn content_type(request: &Incoming) -> Result<Encoding, Refusal> {
     let given = request
         .single(&CONTENT_TYPE)
         .map_err(invalid)?
@@ -93,23 +116,32 @@ fn fixed_headers(way: &Way, request: &Incoming) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn parameters(way: &Way, request: &Incoming) -> Result<Parameters, Refusal> {
+pub(crate) fn parameters(encoding: Encoding, request: &Incoming) -> Result<Parameters, Refusal> {
     let body = std::str::from_utf8(&request.body).map_err(|_| invalid("the body is not UTF-8"))?;
-    match way.encoding {
+    match encoding {
         Encoding::Form => decode::form(body),
         Encoding::Json => decode::json(body),
     }
     .map_err(invalid)
 }
 
+/// The parameters that a request may have.
+pub(crate) struct Names<'a> {
+    pub(crate) required: &'a [&'static str],
+    pub(crate) optional: &'a [&'static str],
+    /// How a client that does not say who it is gets refused.
+    pub(crate) unauthenticated: Kind,
+}
+
 /// Exactly the documented parameters, each once, none empty.
-fn allowed(way: &Way, parameters: &Parameters) -> Result<(), Refusal> {
+pub(crate) fn allowed(names: &Names<'_>, parameters: &Parameters) -> Result<(), Refusal> {
     for (index, (name, value)) in parameters.iter().enumerate() {
-        if !way.required.iter().chain(way.optional).any(|known| known == name) {
-            let hint = match (way.basic, name.as_str()) {
-                (Basic::Bare | Basic::FormEncoded, "client_id" | "client_secret") => {
-                    ": the client authenticates in the Authorization header"
-                }
+        if !names.required.iter().chain(names.optional).any(|known| known == name) {
+            let hint = match (names.unauthenticated, name.as_str()) {
+                (
+                    Kind::InvalidClientByBasic | Kind::InvalidClientByBearer,
+                    "client_id" | "client_secret",
+                ) => ": the client authenticates in the Authorization header",
                 _ => "",
             };
             return Err(invalid(format!("the parameter `{name}` is not allowed{hint}")));
@@ -121,9 +153,9 @@ fn allowed(way: &Way, parameters: &Parameters) -> Result<(), Refusal> {
             return Err(invalid(format!("the parameter `{name}` is empty; leave it out")));
         }
     }
-    match way.required.iter().find(|name| value(parameters, name).is_none()) {
+    match names.required.iter().find(|name| value(parameters, name).is_none()) {
         Some(name @ (&"client_id" | &"client_secret")) => {
-            Err(Refusal::new(unauthenticated(way), format!("the parameter `{name}` is missing")))
+            Err(Refusal::new(names.unauthenticated, format!("the parameter `{name}` is missing")))
         }
         Some(name) => Err(invalid(format!("the parameter `{name}` is missing"))),
         None => Ok(()),
@@ -132,21 +164,24 @@ fn allowed(way: &Way, parameters: &Parameters) -> Result<(), Refusal> {
 
 /// How wrong credentials are refused: RFC 6749 §5.2 wants a challenge where the header plays a
 /// part.
-const fn unauthenticated(way: &Way) -> Kind {
+const fn challenge(way: &Way) -> Kind {
     match way.basic {
         Basic::Forbidden => Kind::InvalidClient,
         Basic::Bare | Basic::FormEncoded => Kind::InvalidClientByBasic,
     }
 }
 
-/// The parameters whose values the RFC restricts.
-fn values(parameters: &Parameters) -> Result<(), Refusal> {
-    if value(parameters, "grant_type").is_some_and(|grant| grant != "client_credentials") {
-        return Err(Refusal::new(
-            Kind::UnsupportedGrantType,
-            "grant_type is not client_credentials",
-        ));
+fn client_credentials(parameters: &Parameters) -> Result<(), Refusal> {
+    match value(parameters, "grant_type") {
+        Some(grant) if grant != "client_credentials" => {
+            Err(Refusal::new(Kind::UnsupportedGrantType, "grant_type is not client_credentials"))
+        }
+        _ => Ok(()),
     }
+}
+
+/// RFC 6749 §3.3.
+pub(crate) fn scope_words(parameters: &Parameters) -> Result<(), Refusal> {
     let scope_token = |token: &str| {
         !token.is_empty()
             && token.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
@@ -160,16 +195,26 @@ fn values(parameters: &Parameters) -> Result<(), Refusal> {
     }
 }
 
-fn value<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a str> {
     parameters.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
 }
 
-fn subject(client_id: &str, parameters: &Parameters) -> String {
+/// What says, beside the client, which token is asked for.
+pub(crate) fn key(client_id: &str, parameters: &Parameters) -> String {
+    const WHO: [&str; 9] = [
+        "client_id",
+        "client_secret",
+        "channelSecret",
+        "client_assertion",
+        "refresh_token",
+        "password",
+        "assertion",
+        "subject_token",
+        "actor_token",
+    ];
     let mut asked: Vec<_> = parameters
         .iter()
-        .filter(|(name, _)| {
-            !matches!(name.as_str(), "client_secret" | "channelSecret" | "client_id")
-        })
+        .filter(|(name, _)| !WHO.contains(&name.as_str()))
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     asked.sort();
@@ -177,12 +222,12 @@ fn subject(client_id: &str, parameters: &Parameters) -> String {
 }
 
 /// Credentials as they came.
-struct Presented {
-    id: String,
-    secret: String,
+pub(crate) struct Presented {
+    pub(crate) id: String,
+    pub(crate) secret: String,
     /// The refusal that wrong ones get.
-    kind: Kind,
-    basic: Basic,
+    pub(crate) kind: Kind,
+    pub(crate) basic: Basic,
 }
 
 fn presented(
@@ -195,15 +240,15 @@ fn presented(
     let in_body = |id: String, secret: String| Presented {
         id,
         secret,
-        kind: unauthenticated(way),
+        kind: challenge(way),
         basic: way.basic,
     };
     match (way.basic, way.body) {
         (_, BodyCredentials::Channel) => Ok(in_body(segment.to_owned(), text("channelSecret"))),
         (Basic::Forbidden, _) => Ok(in_body(text("client_id"), text("client_secret"))),
-        (_, BodyCredentials::Absent) => in_header(way, request),
+        (_, BodyCredentials::Absent) => in_header(way.basic, request),
         (_, BodyCredentials::Client) => {
-            let header = in_header(way, request)?;
+            let header = in_header(way.basic, request)?;
             if header.id != text("client_id") || header.secret != text("client_secret") {
                 let reason =
                     format!("header and body carry different credentials{}", bare_hint(&header));
@@ -214,7 +259,7 @@ fn presented(
     }
 }
 
-fn in_header(way: &Way, request: &Incoming) -> Result<Presented, Refusal> {
+pub(crate) fn in_header(basic: Basic, request: &Incoming) -> Result<Presented, Refusal> {
     let refuse = |reason: &str| Refusal::new(Kind::InvalidClientByBasic, reason);
     let header = request
         .single(&AUTHORIZATION)
@@ -232,7 +277,7 @@ fn in_header(way: &Way, request: &Incoming) -> Result<Presented, Refusal> {
         .ok_or_else(|| refuse("the Basic credentials are not base64 of UTF-8"))?;
     let (id, secret) =
         pair.split_once(':').ok_or_else(|| refuse("the Basic credentials have no colon"))?;
-    let plain = |text: &str| match way.basic {
+    let plain = |text: &str| match basic {
         Basic::FormEncoded => decode::form_text(text).map_err(|why| {
             refuse(&format!(
                 "the Basic credentials are not form-urlencoded (RFC 6749 §2.3.1): {why}"
@@ -244,7 +289,7 @@ fn in_header(way: &Way, request: &Incoming) -> Result<Presented, Refusal> {
         id: plain(id)?,
         secret: plain(secret)?,
         kind: Kind::InvalidClientByBasic,
-        basic: way.basic,
+        basic,
     })
 }
 
@@ -260,12 +305,12 @@ fn bare_hint(presented: &Presented) -> &'static str {
     }
 }
 
-fn authenticate(presented: &Presented, clients: &[Client]) -> Result<String, Refusal> {
+pub(crate) fn authenticate(presented: &Presented, clients: &[Client]) -> Result<(), Refusal> {
     let mut of_this_id = clients.iter().filter(|client| client.id == presented.id).peekable();
     let reason = if of_this_id.peek().is_none() {
         format!("no client has this identifier{}", bare_hint(presented))
     } else if of_this_id.any(|client| client.secret == presented.secret) {
-        return Ok(presented.id.clone());
+        return Ok(());
     } else if presented.secret.ends_with(['\n', '\r', ' ']) {
         "the secret is wrong: it ends in white space".to_owned()
     } else {

@@ -6,8 +6,13 @@
     reason = "helpers of tests: a panic is how they fail"
 )]
 
+mod authentication;
 mod client;
 mod control;
+mod discovery;
 mod faults;
+mod grants;
+mod oauth;
 mod program;
+mod revocation;
 mod systems;

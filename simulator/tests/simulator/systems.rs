@@ -35,6 +35,8 @@ async fn the_right_request_gets_a_token() {
         assert!(got.token().len() >= 40);
         let record = sim.introspect(&got.token()).unwrap();
         assert_eq!(record.system, system);
+        assert_eq!(entry.judged.issued, Some(record.serial));
+        assert_eq!(entry.judged.client_id, Some(record.client_id));
         assert_eq!((record.expires_at - record.issued_at).num_seconds(), system.default_lifetime());
         assert!(sim.is_active(&got.token()));
     }
@@ -377,7 +379,7 @@ async fn oauth2_refuses() {
             (header().set("authorization", basic("nobody", "x")), 401, WHO, "no client"),
             (header().set("authorization", "Digest x"), 401, WHO, "not of the scheme Basic"),
             (
-                header().body("grant_type=refresh_token"),
+                header().body("grant_type=authorization_code"),
                 400,
                 "unsupported_grant_type",
                 "grant_type",

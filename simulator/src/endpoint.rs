@@ -1,0 +1,48 @@
+//! The endpoints of the system `oauth2` beside the one that issues tokens.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// An endpoint with a behaviour of its own, apart from that of the tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Endpoint {
+    /// RFC 7009, at `/oauth2/revoke`.
+    Revocation,
+    /// RFC 8414 and `OpenID` Connect Discovery, at `/.well-known/…`.
+    Discovery,
+}
+
+impl Endpoint {
+    /// The name in the control API and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Revocation => "revocation",
+            Self::Discovery => "discovery",
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// There is no endpoint of this name.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("no endpoint `{0}`; there are revocation and discovery")]
+pub struct UnknownEndpoint(String);
+
+impl FromStr for Endpoint {
+    type Err = UnknownEndpoint;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        [Self::Revocation, Self::Discovery]
+            .into_iter()
+            .find(|endpoint| endpoint.name() == name)
+            .ok_or_else(|| UnknownEndpoint(name.to_owned()))
+    }
+}

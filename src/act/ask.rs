@@ -1,0 +1,210 @@
+//! Asking for a token: once, and again only where the answer itself says what to do otherwise.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use tracing::{debug, info, warn};
+
+use super::supply::secret_keys;
+use super::{Edge, Engine};
+use crate::error::{Class, Error, Reason};
+use crate::oauth::{Answer, ENTROPY, Issued, Occasion, Supplies};
+use crate::watch::Materials;
+
+/// Once the engine is stopping, how long an answer is still waited for. What is left of the
+/// 30 s that a pod has by default is for writing it.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A clock of ours that is off by less is not to blame for a refused assertion.
+const SKEW: TimeDelta = TimeDelta::seconds(20);
+
+/// What was asked with, and what came of it.
+pub(super) struct Asked {
+    /// `None` once the engine is stopping.
+    pub(super) issued: Option<Result<Issued, Error>>,
+    /// The key of the credentials Secret whose secret was sent last, where there are several.
+    pub(super) secret_key: Option<String>,
+}
+
+/// What differs from one try to the next.
+struct Try {
+    /// Keys of secrets that were not tried yet, the next one last.
+    keys: Vec<String>,
+    /// By how much our clock is behind the provider's.
+    skew: TimeDelta,
+}
+
+impl<E: Edge> Engine<E> {
+    /// Asks for a token. A secret that is refused makes way for the next one, and an assertion that
+    /// is refused while our clock is off is signed once more by the provider's.
+    pub(super) async fn ask(
+        &self,
+        materials: &Materials,
+        supplies: &mut Supplies,
+        first: Option<&str>,
+    ) -> Asked {
+        let mut keys = order(secret_keys(materials), supplies, first);
+        supplies.secret_key = keys.pop();
+        let mut next = Try { keys, skew: TimeDelta::zero() };
+        loop {
+            let issued = match self.once(materials, supplies, next.skew).await {
+                Some((issued, answer)) => {
+                    if let Err(error) = &issued
+                        && self.try_again(
+                            &mut next,
+                            (materials, supplies),
+                            (error, answer.as_ref()),
+                        )
+                    {
+                        continue;
+                    }
+                    Some(issued)
+                }
+                None => None,
+            };
+            return Asked { issued, secret_key: supplies.secret_key.take() };
+        }
+    }
+
+    /// Whether there is something to do otherwise, and does it.
+    fn try_again(
+        &self,
+        next: &mut Try,
+        (materials, supplies): (&Materials, &mut Supplies),
+        (error, answer): (&Error, Option<&Answer>),
+    ) -> bool {
+        if self.stopping.is_cancelled() || error.class() != Class::Permanent {
+            return false;
+        }
+        let skew = answer.filter(|_| materials.endpoint.signs()).and_then(Answer::clock_skew);
+        if let Some(skew) = skew.filter(|skew| next.skew.is_zero() && skew.abs() > SKEW) {
+            info!(seconds = skew.num_seconds(), "the provider's clock differs: asking by its time");
+            next.skew = skew;
+            return true;
+        }
+        let Some(key) = next.keys.pop_if(|_| error.blames_client()) else { return false };
+        info!(key, "the client's secret was refused: trying the next one");
+        supplies.secret_key = Some(key);
+        true
+    }
+
+    /// One request and its answer. `None` once the engine is stopping.
+    async fn once(
+        &self,
+        materials: &Materials,
+        supplies: &Supplies,
+        skew: TimeDelta,
+    ) -> Option<(Result<Issued, Error>, Option<Answer>)> {
+        let (endpoint, asking) = (&materials.endpoint, &materials.asking);
+        let occasion = match self.occasion(materials, skew).await {
+            Ok(occasion) => occasion,
+            Err(error) => return Some((Err(error), None)),
+        };
+        if endpoint.is_local() {
+            return Some((endpoint.sign(asking, (supplies, &occasion)), None));
+        }
+        let request = match endpoint.request(asking, supplies, &occasion) {
+            Ok(request) => request,
+            Err(error) => return Some((Err(error), None)),
+        };
+        let answer = tokio::select! {
+            answer = self.transport.send(request) => answer,
+            () = self.grace_is_over() => {
+                warn!("ending without the provider's answer");
+                return None;
+            }
+        };
+        Some(match answer {
+            Ok(answer) => {
+                let issued = endpoint.read(&answer, asking, supplies);
+                let refused = issued.is_err();
+                if let Some(issuer) = endpoint.discovery().filter(|_| refused) {
+                    self.discovery.doubt(issuer);
+                }
+                (issued.map_err(|error| self.ambiguous(materials, error)), Some(answer))
+            }
+            Err(error) => (Err(self.ambiguous(materials, error)), None),
+        })
+    }
+
+    /// Time, chance and, where it is needed, what the issuer tells.
+    pub(super) async fn occasion(
+        &self,
+        materials: &Materials,
+        skew: TimeDelta,
+    ) -> Result<Occasion, Error> {
+        let metadata = match materials.endpoint.discovery() {
+            Some(issuer) => Some(self.discovery.metadata(issuer).await?),
+            None => None,
+        };
+        let mut entropy = [0; ENTROPY];
+        aws_lc_rs::rand::fill(&mut entropy).map_err(|_| {
+            Error::new(Reason::InvalidCredentials, "no randomness").with_class(Class::Transient)
+        })?;
+        Ok(Occasion { now: self.clock.now() + skew, entropy, metadata })
+    }
+
+    /// A request that uses up what it is made from may have done so although nobody saw its answer.
+    fn ambiguous(&self, materials: &Materials, error: Error) -> Error {
+        let unseen = matches!(error.reason(), Reason::ProviderTimeout | Reason::ProviderError);
+        match materials.endpoint.renews() && unseen && error.class() == Class::Transient {
+            true => {
+                debug!("whether the provider has renewed what was sent is not known");
+                error.with_class(Class::Ambiguous)
+            }
+            false => error,
+        }
+    }
+
+    async fn grace_is_over(&self) {
+        self.stopping.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    }
+
+    /// Sends the request that revokes a token, and says what came of it in words without it.
+    pub(super) async fn revoke(
+        &self,
+        materials: &Materials,
+        (supplies, token): (&Supplies, &SecretString),
+    ) -> Result<(), Error> {
+        let mut occasion = self.occasion(materials, TimeDelta::zero()).await?;
+        if let (None, Some(issuer)) =
+            (&occasion.metadata, materials.endpoint.revocation_discovery())
+        {
+            occasion.metadata = Some(self.discovery.metadata(issuer).await?);
+        }
+        let request =
+            materials.endpoint.revocation(token, &materials.asking, (supplies, &occasion))?;
+        let Some(request) = request else {
+            let message = "nothing tells where this provider revokes tokens: set \
+                           spec.revocation.url in its document";
+            return Err(Error::new(Reason::InvalidProvider, message));
+        };
+        let answer = self.transport.send(request).await?;
+        match answer.status {
+            200..300 => Ok(()),
+            status => {
+                let message = format!("the revocation endpoint answered HTTP {status}");
+                Err(Error::new(Reason::ProviderError, message))
+            }
+        }
+    }
+}
+
+/// The keys of secrets to try, the first one last: the one that worked before, then the others in
+/// their order, of those that are there.
+fn order(keys: &[String], supplies: &Supplies, first: Option<&str>) -> Vec<String> {
+    let mut present: Vec<String> =
+        keys.iter().filter(|key| supplies.credentials.has(key)).cloned().collect();
+    if present.is_empty() {
+        // Its absence is what a person is told of.
+        present.extend(keys.first().cloned());
+    }
+    if let Some(index) = present.iter().position(|key| Some(key.as_str()) == first) {
+        let key = present.remove(index);
+        present.insert(0, key);
+    }
+    present.reverse();
+    present
+}

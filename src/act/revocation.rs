@@ -1,0 +1,111 @@
+//! Revoking tokens (RFC 7009): former ones once nobody can hold them any more, and the last one of
+//! a resource that is deleted. It is done as well as it can be; a failure harms no workload, and is
+//! told without the token.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use tracing::{info, warn};
+
+use super::retired::Retired;
+use super::{Case, Edge, Engine};
+use crate::api::{RevokeOn, keys};
+use crate::decide::{FetchOrder, HeldToken, Outcome, SecretKey};
+use crate::error::Error;
+use crate::flow::uid;
+use crate::watch::Materials;
+
+/// How long a deletion waits for the provider.
+const PARTING: Duration = Duration::from_secs(10);
+
+impl<E: Edge> Engine<E> {
+    /// The token that the target holds, where it is to be revoked after it is replaced.
+    pub(super) async fn former(&self, case: &Case, order: &FetchOrder) -> Option<SecretString> {
+        let held = order.held.as_ref().filter(|_| order.revoke_after.is_some())?;
+        let owner = case.snapshot.owner();
+        let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
+        match self.edge.read(&key, &owner).await {
+            Ok(data) => data?.remove(keys::ACCESS_TOKEN),
+            Err(error) => {
+                warn!(token = %owner, %error, "the former token cannot be read, nor revoked later");
+                None
+            }
+        }
+    }
+
+    /// Notes a token that was replaced. Tells when it is to be revoked; a provider that hands back
+    /// the same token has replaced nothing.
+    pub(super) fn retire(
+        &self,
+        case: &Case,
+        (order, new): (&FetchOrder, &HeldToken),
+        former: Option<SecretString>,
+    ) -> Option<DateTime<Utc>> {
+        let (former, held) = (former?, order.held.as_ref()?);
+        if Some(self.digester.token(&former)) == new.fingerprint {
+            return None;
+        }
+        let revoke_at = self.clock.now() + order.revoke_after?;
+        let retired = Retired { token: former, revoke_at, expires_at: held.expires_at };
+        self.retired.add(uid(&case.snapshot.token), retired);
+        Some(revoke_at)
+    }
+
+    /// Revokes what is due.
+    pub(super) async fn revoke_due(&self, case: &Case, materials: Option<&Materials>) -> Outcome {
+        let now = self.clock.now();
+        let (due, next) = self.retired.take_due(uid(&case.snapshot.token), now);
+        for retired in due.into_iter().filter(|retired| retired.expires_at > now) {
+            self.try_to_revoke(case, (materials, retired.token)).await;
+        }
+        Outcome::Revoked { next }
+    }
+
+    /// Revokes everything that a resource leaves behind, where its spec asks for that. It ends
+    /// after 10 s at the latest.
+    pub async fn part(&self, case: &Case) {
+        let retired = self.retired.take_all(uid(&case.snapshot.token));
+        if !case.snapshot.token.spec.revoke.contains(&RevokeOn::Deletion) {
+            return;
+        }
+        let owner = case.snapshot.owner();
+        let parting = async {
+            let last = self.edge.read(&case.target_key(), &owner).await;
+            let last = last.ok().flatten().and_then(|mut data| data.remove(keys::ACCESS_TOKEN));
+            for token in retired.into_iter().map(|retired| retired.token).chain(last) {
+                self.try_to_revoke(case, (case.materials.as_ref(), token)).await;
+            }
+        };
+        if tokio::time::timeout(PARTING, parting).await.is_err() {
+            warn!(token = %owner, "it is deleted before the provider could revoke its token");
+        }
+    }
+
+    async fn try_to_revoke(
+        &self,
+        case: &Case,
+        (materials, token): (Option<&Materials>, SecretString),
+    ) {
+        let owner = case.snapshot.owner();
+        let Some(materials) = materials else {
+            warn!(token = %owner, "a token cannot be revoked: its provider or credentials are gone");
+            return;
+        };
+        match self.supply_and_revoke(&owner.namespace, (materials, &token)).await {
+            Ok(()) => info!(token = %owner, "a token that is not needed any more was revoked"),
+            Err(error) => warn!(token = %owner, %error, "a token could not be revoked"),
+        }
+    }
+
+    async fn supply_and_revoke(
+        &self,
+        namespace: &str,
+        (materials, token): (&Materials, &SecretString),
+    ) -> Result<(), Error> {
+        let supplied = self.supply(materials, namespace).await?;
+        let mut supplies = supplied.supplies;
+        supplies.secret_key = None;
+        self.revoke(materials, (&supplies, token)).await
+    }
+}
