@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::discovery::Discovery;
 use super::gates::Gates;
-use super::renewal::{Kept, Renewals};
+use super::renewal::{Kept, Renewals, seed};
 use super::retired::RetiredTokens;
 use super::supply::{Supplied, credentials};
 use super::{Case, Edge, TargetWrite};
@@ -187,7 +187,7 @@ impl<E: Edge> Engine<E> {
         if renewed.same_as(former) {
             return Ok(());
         }
-        let seed = self.renewals.seed(&supplies.credentials, &self.digester);
+        let seed = seed(&supplies.credentials, &self.digester);
         self.keep(&source.secret, Kept { seed, renewed }).await
     }
 

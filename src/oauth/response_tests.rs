@@ -22,7 +22,7 @@ fn expiring(expiry: &str) -> Endpoint {
 }
 
 fn read(endpoint: &Endpoint, body: &Value) -> Result<Issued, Error> {
-    read_with(&endpoint, &json_answer(200, &[], body), client())
+    read_with(endpoint, &json_answer(200, &[], body), client())
 }
 
 fn life_of(issued: &Issued) -> TimeDelta {
