@@ -51,6 +51,7 @@ pub struct Endpoint {
     credentials_json: Option<String>,
     variables: BTreeMap<String, String>,
     min_interval: Option<Duration>,
+    max_interval: Option<Duration>,
     shape: Value,
 }
 
@@ -72,6 +73,7 @@ impl Endpoint {
         let varying = varying.filter(|url| url.origin_varies()).map(|url| url.origin().clone());
         let varying_origins = varying.collect();
         let ca_bundle = document.ca_bundle.clone();
+        let limits = document.limits.clone().unwrap_or_default();
         let needs = Needs::of(names, drafts.optional_credentials());
         Ok(Self {
             varying_origins,
@@ -96,13 +98,19 @@ impl Endpoint {
             shape: shape(&document, &values),
             needs,
             variables: values,
-            min_interval: document.limits.and_then(|l| l.min_interval).map(Duration::from),
+            min_interval: limits.min_interval.map(Duration::from),
+            max_interval: limits.max_interval.map(Duration::from),
         })
     }
 
     /// The least time between a success and the next request, where the document sets one.
     pub fn min_interval(&self) -> Option<Duration> {
         self.min_interval
+    }
+
+    /// The longest time between two requests, where the document sets one.
+    pub fn max_interval(&self) -> Option<Duration> {
+        self.max_interval
     }
 
     /// What the token's spec and its credentials have to bring.
