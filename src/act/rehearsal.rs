@@ -19,16 +19,16 @@ pub struct Rehearsal {
 impl<E: Edge> Engine<E> {
     /// Asks for a token of a namespace. What the answer renews is in it, and is kept nowhere else.
     pub async fn rehearse(&self, materials: &Materials, namespace: &str) -> Rehearsal {
-        let supplied = match self.supply(materials, namespace).await {
-            Ok(supplied) => supplied,
+        let read = match self.supply(materials, namespace).await {
+            Ok(read) => read,
             Err(error) => return Rehearsal { issued: Err(error), remark: None, secret_key: None },
         };
-        let mut supplies = supplied.supplies;
+        let mut supplies = read.supplies;
         let asked = self.ask(materials, &mut supplies, None).await;
         let stopped = || Error::new(Reason::ProviderTimeout, "ended before the provider answered");
         Rehearsal {
             issued: asked.issued.unwrap_or_else(|| Err(stopped())),
-            remark: supplied.remark,
+            remark: read.remark,
             secret_key: asked.secret_key,
         }
     }

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tracing::{info, warn};
 
 use super::retired::Retired;
+use super::supply::Supplied;
 use super::{Case, Edge, Engine};
 use crate::api::{RevokeOn, keys};
 use crate::decide::{FetchOrder, HeldToken, Outcome, SecretKey};
@@ -103,9 +104,7 @@ impl<E: Edge> Engine<E> {
         namespace: &str,
         (materials, token): (&Materials, &SecretString),
     ) -> Result<(), Error> {
-        let supplied = self.supply(materials, namespace).await?;
-        let mut supplies = supplied.supplies;
-        supplies.secret_key = None;
+        let Supplied { supplies, .. } = self.supply(materials, namespace).await?;
         self.revoke(materials, (&supplies, token)).await
     }
 }

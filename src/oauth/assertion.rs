@@ -142,7 +142,7 @@ impl AssertionTemplate {
         let header = self.header(values, self.marks(values, &key)?)?;
         let claims = self.claims(values, key.fingerprint(), id)?;
         let jwt = key.compact(header, claims);
-        jwt.map(SecretString::from).ok_or_else(|| self.refuse(&self.key, values, "does not sign"))
+        jwt.map(SecretString::from).ok_or_else(|| refuse(&self.key, values, "does not sign"))
     }
 
     /// Header and claims of one, as they may be shown: what comes of a secret is hidden.
@@ -158,7 +158,7 @@ impl AssertionTemplate {
     fn signing_key(&self, values: &Values<'_>) -> Result<SigningKey, Error> {
         let text = values.render(&self.key)?;
         SigningKey::read(self.algorithm, &text)
-            .map_err(|what| self.refuse(&self.key, values, &format!("is {what}")))
+            .map_err(|what| refuse(&self.key, values, &format!("is {what}")))
     }
 
     /// Thumbprints of the certificate, by the name of their header.
@@ -172,10 +172,10 @@ impl AssertionTemplate {
         }
         let pem = values.render(&self.certificate)?;
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
-            .map_err(|_| self.refuse(&self.certificate, values, "is no certificate in PEM"))?;
+            .map_err(|_| refuse(&self.certificate, values, "is no certificate in PEM"))?;
         if !key.is_of(&certificate) {
             let what = "is a certificate of another key than the one that signs";
-            return Err(self.refuse(&self.certificate, values, what));
+            return Err(refuse(&self.certificate, values, what));
         }
         let mark = |thumbprint: &Thumbprint| {
             let (name, hash) = match thumbprint {
@@ -246,17 +246,17 @@ impl AssertionTemplate {
         }
         Ok(claims)
     }
+}
 
-    /// What a key or certificate is not, said of what it comes from and never of its text.
-    fn refuse(&self, template: &Template, values: &Values<'_>, what: &str) -> Error {
-        let source = values.supplies.credentials.source();
-        match template.names().next() {
-            Some(Name::Credential(key)) => {
-                let message = format!("Secret {source}: key {key:?} {what}");
-                Error::new(Reason::InvalidCredentials, message)
-            }
-            Some(name) => name.refuse("assertion", what),
-            None => invalid(format!("assertion.key {what}")),
+/// What a key or certificate is not, said of what it comes from and never of its text.
+fn refuse(template: &Template, values: &Values<'_>, what: &str) -> Error {
+    let source = values.supplies.credentials.source();
+    match template.names().next() {
+        Some(Name::Credential(key)) => {
+            let message = format!("Secret {source}: key {key:?} {what}");
+            Error::new(Reason::InvalidCredentials, message)
         }
+        Some(name) => name.refuse("assertion", what),
+        None => invalid(format!("assertion.key {what}")),
     }
 }

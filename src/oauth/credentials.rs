@@ -84,11 +84,14 @@ impl Credentials {
         }
     }
 
-    /// Those of `keys` whose value ends in a newline, which is seldom meant.
+    /// Those of `keys` whose value ends in a newline, which is seldom meant. PEM ends in one.
     pub fn ending_in_newline<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         keys.into_iter()
             .filter(|key| {
-                self.values.get(*key).is_some_and(|value| value.expose_secret().ends_with('\n'))
+                self.values.get(*key).is_some_and(|value| {
+                    let text = value.expose_secret();
+                    text.ends_with('\n') && !text.trim_start().starts_with("-----BEGIN ")
+                })
             })
             .map(str::to_owned)
             .collect()
@@ -181,8 +184,14 @@ mod tests {
 
     #[test]
     fn a_newline_at_the_end_is_noticed_and_kept() {
-        let credentials = credentials(&[("a", "x\n"), ("b", "x"), ("c", "x\n"), ("d", "\r\n")]);
-        assert_eq!(credentials.ending_in_newline(["a", "b", "d", "unknown"]), ["a", "d"]);
+        let credentials = credentials(&[
+            ("a", "x\n"),
+            ("b", "x"),
+            ("c", "x\n"),
+            ("d", "\r\n"),
+            ("e", "-----BEGIN X-----\n"),
+        ]);
+        assert_eq!(credentials.ending_in_newline(["a", "b", "d", "e", "unknown"]), ["a", "d"]);
         assert_eq!(credentials.get("a").unwrap().expose_secret(), "x\n");
     }
 }

@@ -3,6 +3,8 @@
 
 mod answer;
 mod assertion;
+#[cfg(test)]
+mod catalogue_tests;
 mod client_auth;
 mod credentials;
 mod digest;

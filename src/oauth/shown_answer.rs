@@ -138,11 +138,10 @@ impl View<'_> {
 
     fn json(&self, value: &Value, at: &mut String) -> Value {
         match value {
-            Value::Null | Value::Bool(_) => value.clone(),
             Value::Number(_) if self.hides(at) || self.secrets.touch(&value.to_string()) => {
                 "<number>".into()
             }
-            Value::Number(_) => value.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
             Value::String(text) if self.shows(at) => self.text(text).into(),
             Value::String(text) => format!("<string, {} characters>", text.chars().count()).into(),
             Value::Array(items) => {

@@ -116,9 +116,9 @@ impl Endpoint {
         let headers = headers(&self.client, &self.request, values)?;
         let shown = headers.iter().map(|(name, value)| {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            let text = match name {
-                &AUTHORIZATION if basic => "Basic <redacted: client id and secret>".to_owned(),
-                &AUTHORIZATION if !text.contains(MASK) => redacted(text.chars().count()),
+            let text = match *name {
+                AUTHORIZATION if basic => "Basic <redacted: client id and secret>".to_owned(),
+                AUTHORIZATION if !text.contains(MASK) => redacted(text.chars().count()),
                 _ => text,
             };
             (name.to_string(), text)
