@@ -66,6 +66,10 @@ impl Endpoint {
         asking: &Asking,
         (supplies, occasion): (&Supplies, &Occasion),
     ) -> Result<ShownRequest, Error> {
+        self.check(asking)?;
+        if let Some(metadata) = &occasion.metadata {
+            metadata.admits(self)?;
+        }
         let mut values = Values::new(self, asking, (supplies, occasion));
         if !self.is_local() {
             values.url = Some(self.token_url(&values)?);
