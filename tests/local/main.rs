@@ -13,7 +13,10 @@
 
 mod bench;
 mod catalogue_page;
+mod check;
 mod commands;
 mod docs;
 mod keep;
 mod once;
+#[path = "../cluster/leaks/search.rs"]
+mod search;
