@@ -16,3 +16,4 @@ mod commands;
 mod docs;
 mod keep;
 mod once;
+mod revocation;
