@@ -122,9 +122,9 @@ impl<E: Edge> Engine<E> {
                 if let Some(issuer) = endpoint.discovery().filter(|_| refused) {
                     self.discovery.doubt(issuer);
                 }
-                (issued.map_err(|error| self.ambiguous(materials, error)), Some(answer))
+                (issued.map_err(|error| ambiguous(materials, error)), Some(answer))
             }
-            Err(error) => (Err(self.ambiguous(materials, error)), None),
+            Err(error) => (Err(ambiguous(materials, error)), None),
         })
     }
 
@@ -143,18 +143,6 @@ impl<E: Edge> Engine<E> {
             Error::new(Reason::InvalidCredentials, "no randomness").with_class(Class::Transient)
         })?;
         Ok(Occasion { now: self.clock.now() + skew, entropy, metadata })
-    }
-
-    /// A request that uses up what it is made from may have done so although nobody saw its answer.
-    fn ambiguous(&self, materials: &Materials, error: Error) -> Error {
-        let unseen = matches!(error.reason(), Reason::ProviderTimeout | Reason::ProviderError);
-        match materials.endpoint.renews() && unseen && error.class() == Class::Transient {
-            true => {
-                debug!("whether the provider has renewed what was sent is not known");
-                error.with_class(Class::Ambiguous)
-            }
-            false => error,
-        }
     }
 
     async fn grace_is_over(&self) {
@@ -207,4 +195,16 @@ pub(super) fn order(keys: &[String], supplies: &Supplies, first: Option<&str>) -
     }
     present.reverse();
     present
+}
+
+/// A request that uses up what it is made from may have done so although nobody saw its answer.
+fn ambiguous(materials: &Materials, error: Error) -> Error {
+    let unseen = matches!(error.reason(), Reason::ProviderTimeout | Reason::ProviderError);
+    match materials.endpoint.renews() && unseen && error.class() == Class::Transient {
+        true => {
+            debug!("whether the provider has renewed what was sent is not known");
+            error.with_class(Class::Ambiguous)
+        }
+        false => error,
+    }
 }

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::discovery::Discovery;
 use super::gates::Gates;
-use super::renewal::{Kept, Renewals};
+use super::renewal::{Kept, Renewals, seed};
 use super::retired::RetiredTokens;
 use super::supply::{Supplied, credentials};
 use super::{Case, Edge, TargetWrite};
@@ -159,7 +159,11 @@ impl<E: Edge> Engine<E> {
             return Some(Outcome::Failed { error, attempt });
         }
         drop(supplies);
-        let remarks: Vec<String> = remark.into_iter().chain(issued.warnings.drain(..)).collect();
+        let deaf = "spec.revoke: nothing tells where this provider revokes tokens";
+        let wanted = !case.snapshot.token.spec.revoke.is_empty();
+        let deaf = (wanted && !materials.endpoint.can_revoke()).then(|| deaf.to_owned());
+        let remarks = remark.into_iter().chain(issued.warnings.drain(..)).chain(deaf);
+        let remarks: Vec<String> = remarks.collect();
         attempt.remark = (!remarks.is_empty()).then(|| remarks.join("; "));
         let former = self.former(case, &order).await;
         let fetched = Fetched { issued, order: &order, inputs: &inputs };
@@ -192,7 +196,7 @@ impl<E: Edge> Engine<E> {
         if renewed.same_as(former) {
             return Ok(());
         }
-        let seed = self.renewals.seed(&supplies.credentials, &self.digester);
+        let seed = seed(&supplies.credentials, &self.digester);
         self.keep(&source.secret, Kept { seed, renewed }).await
     }
 

@@ -43,13 +43,6 @@ impl Renewals {
             None => drop(unsaved.remove(credentials)),
         }
     }
-
-    /// Digest of what is renewed, as the credentials Secret has it.
-    pub(super) fn seed(&self, credentials: &Credentials, digester: &Digester) -> String {
-        let digest = |key: &str| credentials.get(key).map(|value| digester.credential(value));
-        let [refresh, access] = ["refresh_token", "access_token"].map(|key| digest(key).ok());
-        format!("{}/{}", refresh.unwrap_or_default(), access.unwrap_or_default())
-    }
 }
 
 impl<E: Edge> Engine<E> {
@@ -77,4 +70,11 @@ impl<E: Edge> Engine<E> {
             }
         }
     }
+}
+
+/// Digest of what is renewed, as the credentials Secret has it.
+pub(super) fn seed(credentials: &Credentials, digester: &Digester) -> String {
+    let digest = |key: &str| credentials.get(key).map(|value| digester.credential(value));
+    let [refresh, access] = ["refresh_token", "access_token"].map(|key| digest(key).ok());
+    format!("{}/{}", refresh.unwrap_or_default(), access.unwrap_or_default())
 }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::ask::order;
 use super::retired::Retired;
-use super::supply::secret_keys;
+use super::supply::{Supplied, secret_keys};
 use super::{Case, Edge, Engine};
 use crate::api::{RevokeOn, keys};
 use crate::decide::{FetchOrder, HeldToken, Outcome, SecretKey};
@@ -115,7 +115,8 @@ impl<E: Edge> Engine<E> {
         case: &Case,
         (materials, token): (&Materials, &SecretString),
     ) -> Result<(), Error> {
-        let mut supplies = self.supply(materials, &case.snapshot.owner().namespace).await?.supplies;
+        let namespace = case.snapshot.owner().namespace;
+        let Supplied { mut supplies, .. } = self.supply(materials, &namespace).await?;
         // The one that the provider last took.
         let last = case.snapshot.facts.secret_key.as_deref();
         supplies.secret_key = order(secret_keys(materials), &supplies, last).pop();

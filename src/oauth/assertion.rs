@@ -136,11 +136,11 @@ impl AssertionTemplate {
     pub(super) fn mint(&self, values: &Values<'_>, id: &str) -> Result<SecretString, Error> {
         let text = values.render(&self.key)?;
         let key = SigningKey::read(self.algorithm, &text)
-            .map_err(|what| self.refuse(&self.key, values, &format!("is {what}")))?;
+            .map_err(|what| refuse(&self.key, values, &format!("is {what}")))?;
         let header = self.header(values)?;
         let claims = self.claims(values, &key, id)?;
         let jwt = key.compact(header, claims);
-        jwt.map(SecretString::from).ok_or_else(|| self.refuse(&self.key, values, "does not sign"))
+        jwt.map(SecretString::from).ok_or_else(|| refuse(&self.key, values, "does not sign"))
     }
 
     fn header(&self, values: &Values<'_>) -> Result<Map<String, Value>, Error> {
@@ -162,7 +162,7 @@ impl AssertionTemplate {
         if !self.thumbprints.is_empty() {
             let pem = values.render(&self.certificate)?;
             let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
-                .map_err(|_| self.refuse(&self.certificate, values, "is no certificate in PEM"))?;
+                .map_err(|_| refuse(&self.certificate, values, "is no certificate in PEM"))?;
             for thumbprint in &self.thumbprints {
                 let (name, hash) = match thumbprint {
                     Thumbprint::Sha1 => ("x5t", &digest::SHA1_FOR_LEGACY_USE_ONLY),
@@ -207,17 +207,17 @@ impl AssertionTemplate {
         }
         Ok(claims)
     }
+}
 
-    /// What a key or certificate is not, said of what it comes from and never of its text.
-    fn refuse(&self, template: &Template, values: &Values<'_>, what: &str) -> Error {
-        let source = values.supplies.credentials.source();
-        match template.names().next() {
-            Some(Name::Credential(key)) => {
-                let message = format!("Secret {source}: key {key:?} {what}");
-                Error::new(Reason::InvalidCredentials, message)
-            }
-            Some(name) => name.refuse("assertion", what),
-            None => invalid(format!("assertion.key {what}")),
+/// What a key or certificate is not, said of what it comes from and never of its text.
+fn refuse(template: &Template, values: &Values<'_>, what: &str) -> Error {
+    let source = values.supplies.credentials.source();
+    match template.names().next() {
+        Some(Name::Credential(key)) => {
+            let message = format!("Secret {source}: key {key:?} {what}");
+            Error::new(Reason::InvalidCredentials, message)
         }
+        Some(name) => name.refuse("assertion", what),
+        None => invalid(format!("assertion.key {what}")),
     }
 }

@@ -22,7 +22,7 @@ pub(super) enum SigningKey {
     Rsa(RsaKeyPair, &'static dyn signature::RsaEncoding),
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
 }
 
 impl SigningKey {
@@ -30,7 +30,7 @@ impl SigningKey {
     /// in words that fit behind "is".
     pub(super) fn read(algorithm: Algorithm, text: &str) -> Result<Self, String> {
         if let Some(hash) = hmac_hash(algorithm) {
-            return Ok(Self::Hmac(hmac::Key::new(hash, text.as_bytes())));
+            return Ok(Self::Hmac(Box::new(hmac::Key::new(hash, text.as_bytes()))));
         }
         let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| no_key(text))?;
         if let Some(encoding) = rsa_encoding(algorithm) {
