@@ -16,8 +16,8 @@ use super::Source;
 use super::edge::LocalEdge;
 use super::state::State;
 use crate::act::{Case, Edge, Engine, Tools};
-use crate::api::OAuthClientToken;
 use crate::api::conditions::{self, FRESH, READY};
+use crate::api::{OAuthClientToken, RevokeOn};
 use crate::clock::Clock;
 use crate::decide::{Delivery, Facts, Holder, Means, SecretKey, Snapshot, holder};
 use crate::error::{Error, Reason};
@@ -194,7 +194,13 @@ impl Runner {
     }
 
     /// Removes what a token that is gone from the manifests has left.
-    async fn leave(&self, token: &OAuthClientToken) {
+    async fn leave(&self, token: &Arc<OAuthClientToken>) {
+        if token.spec.revoke.contains(&RevokeOn::Deletion) {
+            match self.case(token).await {
+                Ok(case) => self.engine.part(&case).await,
+                Err(error) => warn!(token = full_name(token), %error, "it cannot be revoked"),
+            }
+        }
         let held = self.ledger.facts(uid(token)).and_then(|facts| facts.held);
         self.ledger.forget(uid(token));
         let Some(held) = held else { return };
@@ -316,6 +322,7 @@ fn snapshot(
         facts,
         means,
         target: None,
+        holds: false,
         delivery: Delivery::Watch,
         // A person waits, or a few tokens at most: nothing needs spreading.
         resumed_at: DateTime::UNIX_EPOCH,

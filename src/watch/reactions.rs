@@ -9,7 +9,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Caches, Trigger};
-use crate::api::annotations::REFRESH_REQUESTED_AT;
+use crate::api::annotations::{REFRESH_REQUESTED_AT, REVOKE_FINALIZER};
 use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
 
 /// Is told of changes that the watches see.
@@ -144,8 +144,11 @@ impl<'a, K: Resource> Change<'a, K> {
 /// a person's labels.
 fn concerns(before: &OAuthClientToken, now: &OAuthClientToken) -> bool {
     let request = |token: &OAuthClientToken| token.annotations().get(REFRESH_REQUESTED_AT).cloned();
+    let held = |token: &OAuthClientToken| token.finalizers().iter().any(|f| f == REVOKE_FINALIZER);
     before.metadata.generation != now.metadata.generation
         || before.metadata.uid != now.metadata.uid
         || before.metadata.deletion_timestamp != now.metadata.deletion_timestamp
         || request(before) != request(now)
+        // Which does not bump the generation.
+        || held(before) != held(now)
 }

@@ -33,6 +33,7 @@ mod ownership;
 mod platform;
 mod platform_limits;
 mod restart;
+mod revocation;
 mod shutdown;
 mod status;
 mod systems;

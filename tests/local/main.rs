@@ -17,3 +17,4 @@ mod commands;
 mod docs;
 mod keep;
 mod once;
+mod revocation;
