@@ -154,7 +154,11 @@ impl<E: Edge> Engine<E> {
             return Some(Outcome::Failed { error, attempt });
         }
         drop(supplies);
-        let remarks: Vec<String> = remark.into_iter().chain(issued.warnings.drain(..)).collect();
+        let deaf = "spec.revoke: nothing tells where this provider revokes tokens";
+        let wanted = !case.snapshot.token.spec.revoke.is_empty();
+        let deaf = (wanted && !materials.endpoint.can_revoke()).then(|| deaf.to_owned());
+        let remarks = remark.into_iter().chain(issued.warnings.drain(..)).chain(deaf);
+        let remarks: Vec<String> = remarks.collect();
         attempt.remark = (!remarks.is_empty()).then(|| remarks.join("; "));
         let former = self.former(case, &order).await;
         let fetched = Fetched { issued, order: &order, inputs: &inputs };

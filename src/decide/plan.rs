@@ -121,7 +121,12 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
         return mend.unwrap_or_else(|| view.wait(Some(due), None));
     }
     Plan::Fetch(FetchOrder {
-        pace: Pace { delivery: snapshot.delivery, min_interval: means.min_interval, random },
+        pace: Pace {
+            delivery: snapshot.delivery,
+            min_interval: means.min_interval,
+            max_interval: means.max_interval,
+            random,
+        },
         refresh_request: snapshot.refresh_request().map(str::to_owned),
         without_target: view.good().is_none(),
         held: snapshot.facts.held.clone(),

@@ -137,7 +137,7 @@ fn refused_credentials_wait_without_polling_until_they_change() {
     let refused = verified(Scene::new().touched(), Err(error(Reason::InvalidCredentials)));
     assert_eq!(refused.told(100), Wait(None));
     assert_eq!(refused.told(1_000_000), Wait(None));
-    let means = Means { seen: "shape/3".into(), min_interval: None };
+    let means = Means { seen: "shape/3".into(), min_interval: None, max_interval: None };
     assert_eq!(refused.means(Ok(means)).told(101), Fetch);
 }
 

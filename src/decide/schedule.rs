@@ -62,6 +62,8 @@ pub struct Pace {
     pub delivery: Delivery,
     /// The document's `limits.minInterval`.
     pub min_interval: Option<TimeDelta>,
+    /// The document's `limits.maxInterval`.
+    pub max_interval: Option<TimeDelta>,
     /// In `0.0..1.0`.
     pub random: f64,
 }
@@ -71,7 +73,9 @@ impl Pace {
     pub fn refresh_at(&self, issued_at: DateTime<Utc>, expires_at: DateTime<Utc>) -> DateTime<Utc> {
         let life = (expires_at - issued_at).max(TimeDelta::zero());
         let lead = (self.delivery.delay() + RETRIES + SKEW).clamp(life / 5, life / 2);
-        after(expires_at, -scale(lead, 0.95 + 0.1 * self.random))
+        let due = after(expires_at, -scale(lead, 0.95 + 0.1 * self.random));
+        let latest = self.max_interval.map(|most| after(issued_at, scale(most, 0.95)));
+        latest.map_or(due, |latest| due.min(latest))
     }
 
     /// When to ask again a provider that handed back the token we have: half of what remains
@@ -217,7 +221,16 @@ mod tests {
     }
 
     fn pace(delivery: Delivery) -> Pace {
-        Pace { delivery, min_interval: None, random: 0.5 }
+        Pace { delivery, min_interval: None, max_interval: None, random: 0.5 }
+    }
+
+    #[test]
+    fn what_ends_unused_is_used_in_time() {
+        let most = TimeDelta::seconds(1000);
+        let pace = Pace { max_interval: Some(most), ..pace(Delivery::Watch) };
+        assert_eq!(pace.refresh_at(at(0), at(86_400)), at(950));
+        // Where the token's own life is shorter, that counts.
+        assert_eq!(pace.refresh_at(at(0), at(900)), at(720));
     }
 
     // The table of docs/adr/0010-schedule.md and more.

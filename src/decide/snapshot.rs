@@ -36,6 +36,8 @@ pub struct Means {
     pub seen: String,
     /// The document's `limits.minInterval`.
     pub min_interval: Option<TimeDelta>,
+    /// The document's `limits.maxInterval`.
+    pub max_interval: Option<TimeDelta>,
 }
 
 /// What is known of a target Secret without its values.

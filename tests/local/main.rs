@@ -12,6 +12,7 @@
 )]
 
 mod bench;
+mod catalogue_page;
 mod commands;
 mod docs;
 mod keep;
