@@ -209,7 +209,7 @@ impl<E: Edge> Engine<E> {
 
 /// The keys of secrets to try, the first one last: the one that worked before, then the others in
 /// their order, of those that are there.
-fn order(keys: &[String], supplies: &Supplies, first: Option<&str>) -> Vec<String> {
+pub(super) fn order(keys: &[String], supplies: &Supplies, first: Option<&str>) -> Vec<String> {
     let mut present: Vec<String> =
         keys.iter().filter(|key| supplies.credentials.has(key)).cloned().collect();
     if present.is_empty() {

@@ -77,6 +77,11 @@ impl<E: Edge> Engine<E> {
             (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
             (Plan::Revoke, materials) => Some(self.revoke_due(case, materials.as_ref()).await),
+            (Plan::Part, _) => {
+                self.part(case).await;
+                Some(Outcome::Parted)
+            }
+            (Plan::Finalizer(change), _) => self.change_finalizer(case, change).await,
             (Plan::WriteAgain { from, held }, _) => Some(self.write_again(case, &from, held).await),
             (Plan::Wait { .. } | Plan::VerifyInputs | Plan::Fetch(_), _) => None,
         }

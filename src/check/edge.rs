@@ -7,8 +7,8 @@ use secrecy::SecretString;
 
 use crate::act::{Edge, Kept, TargetWrite};
 use crate::api::annotations::Owner;
-use crate::api::{ServiceAccountRef, keys};
-use crate::decide::SecretKey;
+use crate::api::{OAuthClientToken, ServiceAccountRef, keys};
+use crate::decide::{FinalizerChange, SecretKey};
 use crate::error::{Error, Reason};
 use crate::local::Source;
 use crate::oauth::Credentials;
@@ -56,6 +56,14 @@ impl Edge for MemoryEdge {
     }
 
     async fn keep(&self, _: &SecretKey, _: &Kept) -> Result<(), Error> {
+        Err(writes_nothing())
+    }
+
+    async fn change_finalizer(
+        &self,
+        _: &OAuthClientToken,
+        _: FinalizerChange,
+    ) -> Result<(), Error> {
         Err(writes_nothing())
     }
 

@@ -99,7 +99,7 @@ fn a_code_or_a_status_alone_tells_something(
 fn a_method_that_is_asked_for_is_named() {
     let methods = vec![ClientAuthentication::ClientSecretPost];
     let challenge = "basic".to_owned();
-    let it = Symptoms { methods, challenge, ..refused(401, "invalid_client", "") };
+    let it = Symptoms { challenge, methods, ..refused(401, "invalid_client", "") };
     assert!(first(&it).contains("clientAuthentication client_secret_basic"));
 }
 

@@ -5,6 +5,7 @@ mod controller;
 mod crds;
 mod local;
 mod providers;
+mod release;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -36,6 +37,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinitions
     Crds,
+    /// Remove tokenward's finalizers, so that nothing holds its resources when it is uninstalled.
+    /// Stop the controller first: it would set them again
+    Release(crate::settings::ReleaseArgs),
     /// The catalogue of providers
     Providers(providers::ProvidersArgs),
 }
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Local(args) => local::run(&cli.common, &args),
         Command::Check(args) => check::execute(&cli.common, &args),
         Command::Crds => crds::run(),
+        Command::Release(args) => release::run(&cli.common, &args),
         Command::Providers(args) => providers::run(args),
     };
     match result {
