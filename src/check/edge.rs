@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use secrecy::SecretString;
 
-use crate::act::{Edge, Kept, TargetWrite};
+use crate::act::{ClusterEdge, Edge, Kept, TargetWrite};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef, keys};
 use crate::decide::{FinalizerChange, SecretKey};
@@ -19,16 +19,17 @@ pub(super) struct MemoryEdge {
     pub(super) source: Source,
     /// By namespace and name of their resources.
     tokens: Mutex<BTreeMap<(String, String), SecretString>>,
+    /// Where ServiceAccounts are, if anywhere.
+    cluster: Option<ClusterEdge>,
 }
 
 impl MemoryEdge {
-    pub(super) fn new(source: Source) -> Self {
-        Self { source, tokens: Mutex::default() }
+    pub(super) fn new(source: Source, cluster: Option<ClusterEdge>) -> Self {
+        Self { source, tokens: Mutex::default(), cluster }
     }
 
     /// Remembers a token for those that are made from it.
-    pub(super) fn remember(&self, owner: &Owner, token: SecretString) {
-        let key = (owner.namespace.clone(), owner.name.clone());
+    pub(super) fn remember(&self, key: (String, String), token: SecretString) {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(key, token);
     }
 }
@@ -40,9 +41,12 @@ impl Edge for MemoryEdge {
 
     async fn service_account_token(
         &self,
-        _: &str,
+        namespace: &str,
         account: &ServiceAccountRef,
     ) -> Result<SecretString, Error> {
+        if let Some(cluster) = &self.cluster {
+            return cluster.service_account_token(namespace, account).await;
+        }
         let message = format!(
             "spec.serviceAccountRef: a token of ServiceAccount {:?} is had from a cluster's API \
              server only, not from manifests",

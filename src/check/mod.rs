@@ -7,6 +7,8 @@
 //!                └──────────▶ story ◀── mend (pure) ◀────────┘
 //! ```
 
+mod advice;
+mod cluster;
 mod concerned;
 mod edge;
 mod mend;
@@ -17,6 +19,7 @@ mod symptoms;
 mod trace;
 mod words;
 
+pub use cluster::{Gathered, gather};
 pub use concerned::concerned;
-pub use run::{CheckSettings, Name, fetch};
+pub use run::{CheckSettings, Name, Setup, fetch};
 pub use story::Story;

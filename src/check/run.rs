@@ -1,10 +1,11 @@
 //! One run over manifests: each token once, those that it is made from first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use kube::ResourceExt;
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::edge::MemoryEdge;
@@ -12,7 +13,7 @@ use super::mend::{clock_words, expiry_words, mends};
 use super::story::{Story, Teller};
 use super::symptoms::Symptoms;
 use super::trace::{Step, Trace, Try, Understood};
-use crate::act::{Engine, Rehearsal, Tools};
+use crate::act::{ClusterEdge, Engine, Rehearsal, Tools};
 use crate::api::OAuthClientToken;
 use crate::clock::Clock;
 use crate::decide::{Delivery, Pace};
@@ -41,20 +42,38 @@ pub struct CheckSettings {
     pub only: BTreeSet<Name>,
 }
 
+/// What a run begins with.
+pub struct Setup {
+    /// What manifests say.
+    pub source: Source,
+    /// Tokens that are there already, for those that are made from them.
+    pub tokens: BTreeMap<Name, SecretString>,
+    /// Where it was read from, if it was no file.
+    pub cluster: Option<ClusterEdge>,
+}
+
 /// Asks for each token once. The stories are in the order of the asking. Errors are for people.
-pub async fn fetch(source: Source, settings: CheckSettings) -> Result<Vec<Story>, String> {
+pub async fn fetch(setup: Setup, settings: CheckSettings) -> Result<Vec<Story>, String> {
     let clock = Clock::system();
     let transport = Arc::new(Transport::new(settings.transport, clock.clone()));
     let trace = Arc::new(Trace::default());
-    let order = order(source.tokens(), &settings.only)?;
+    let Setup { source, tokens, cluster } = setup;
+    let mut order = order(source.tokens(), &settings.only)?;
+    // What a token on a cluster is made from is kept fresh there, and not asked for here.
+    order.retain(|token| cluster.is_none() || settings.only.contains(&name_of(token)));
     let tools = Tools {
         transport: Arc::clone(&transport),
         digester: Arc::new(Digester::new(&new_key()?)),
         clock,
         stopping: CancellationToken::new(),
     };
-    let engine = Engine::new(MemoryEdge::new(source), tools).watched_by(Arc::clone(&trace) as _);
-    let mut run = Run { engine, transport, trace, spend: settings.spend, had: BTreeSet::new() };
+    let edge = MemoryEdge::new(source, cluster);
+    let had = tokens.keys().cloned().collect();
+    for (name, token) in tokens {
+        edge.remember(name, token);
+    }
+    let engine = Engine::new(edge, tools).watched_by(Arc::clone(&trace) as _);
+    let mut run = Run { engine, transport, trace, spend: settings.spend, had };
     let mut stories = Vec::new();
     for token in order {
         stories.push(run.tell(&token).await);
@@ -94,7 +113,7 @@ impl Run {
             teller.line(
                 "not tried",
                 &format!(
-                    "it is made from the token of {}/{}, which could not be had",
+                    "it is made from the token of {}/{}, which is not to be had",
                     missing.namespace, missing.name
                 ),
             );
@@ -141,7 +160,7 @@ impl Run {
                     }
                 }
                 self.had.insert(name_of(token));
-                self.engine.edge.remember(&token.owner(), issued.access_token);
+                self.engine.edge.remember(name_of(token), issued.access_token);
                 teller.good()
             }
             Err(error) => {

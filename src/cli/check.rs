@@ -1,20 +1,28 @@
 //! `tokenward check`: manifests judged without a cluster, and with `--fetch` tried out.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use super::controller::api_server;
 use super::{Failure, block_on, print, tell};
-use crate::check::{CheckSettings, Name, concerned, fetch};
+use crate::act::ClusterEdge;
+use crate::check::{CheckSettings, Name, Setup, concerned, fetch, gather};
 use crate::local::Source;
-use crate::manifests::{Complaint, Manifests, cross_check, read};
+use crate::manifests::{Complaint, Manifests, Reading, cross_check, read};
+use crate::oauth::TransportSettings;
+use crate::runtime::Access;
 use crate::settings::{CommonArgs, PLATFORM_NAMESPACE};
 
 /// Flags of `check`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct CheckArgs {
     /// Files with manifests, or directories of them
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "token", value_name = "FILE")]
     pub paths: Vec<PathBuf>,
     /// Where the platform's own credentials lie
     #[arg(
@@ -29,7 +37,8 @@ pub(super) struct CheckArgs {
     #[arg(long, env = "TOKENWARD_FETCH")]
     pub fetch: bool,
     /// With --fetch: ask for this token only (repeatable), and for those that it is made from.
-    /// Errors of other objects do not matter then
+    /// Errors of other objects do not matter then. Without FILE it is read from the cluster of
+    /// KUBECONFIG, with your own rights, and so is what it is made from
     #[arg(
         long,
         value_name = "NS/NAME",
@@ -39,6 +48,9 @@ pub(super) struct CheckArgs {
         requires = "fetch"
     )]
     pub token: Vec<Name>,
+    /// With --token and no FILE: the kubeconfig of the cluster, in the place of KUBECONFIG
+    #[arg(long, value_name = "FILE", conflicts_with = "paths", requires = "token")]
+    pub kubeconfig: Option<PathBuf>,
     /// With --fetch: ask also where asking uses up what is in the Secret, as a refresh token that
     /// rotates. What the provider hands out instead is not kept
     #[arg(long, env = "TOKENWARD_SPEND_REFRESH_TOKEN", requires = "fetch")]
@@ -55,26 +67,78 @@ fn name(text: &str) -> Result<Name, String> {
 
 /// Judges manifests and says what is wrong with them; with `--fetch`, tries them out.
 pub(super) fn execute(common: &CommonArgs, args: &CheckArgs) -> Result<(), Failure> {
-    let (report, manifests) = run(args);
-    for complaint in &report.complaints {
-        tell(&complaint.to_string());
+    if args.paths.is_empty() {
+        return block_on(on_cluster(common, args));
     }
-    print(&format!("{}\n", report.summary()))?;
+    let (report, manifests) = run(args);
+    tell_all(&report)?;
     if !report.is_clean_for(args, &manifests) {
         return Err(Failure::Told);
     }
-    if args.fetch { try_out(common, args, manifests) } else { Ok(()) }
+    if !args.fetch {
+        return Ok(());
+    }
+    let source = Source::new(manifests, &args.cluster_resource_namespace);
+    let setup = Setup { source, tokens: BTreeMap::new(), cluster: None };
+    block_on(try_out(setup, (common.transport(), args)))
+}
+
+fn tell_all(report: &Report) -> Result<(), Failure> {
+    for complaint in &report.complaints {
+        tell(&complaint.to_string());
+    }
+    print(&format!("{}\n", report.summary()))
+}
+
+/// The same for tokens that are on a cluster already.
+async fn on_cluster(common: &CommonArgs, args: &CheckArgs) -> Result<(), Failure> {
+    if args.spend_refresh_token {
+        let message =
+            "--spend-refresh-token is for manifests: what a cluster holds is in use there";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let config = match &args.kubeconfig {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(path);
+            let kubeconfig = kubeconfig.map_err(|error| Failure::Usage(error.to_string()))?;
+            let options = KubeConfigOptions::default();
+            let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+            config.map_err(|error| Failure::Usage(error.to_string()))?
+        }
+        None => Config::infer().await.map_err(|error| {
+            Failure::Usage(format!(
+                "no cluster is configured: {error}; set KUBECONFIG or give FILE"
+            ))
+        })?,
+    };
+    let mut transport = common.transport();
+    transport.addresses.api_server = api_server(&config).await?;
+    let access = Access::new(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let platform = &args.cluster_resource_namespace;
+    let gathered = gather(&access, &args.token, platform).await.map_err(Failure::Failed)?;
+    let Reading { manifests, complaints } = gathered.reading;
+    let report = Report { complaints, objects: manifests.checked() };
+    tell_all(&report)?;
+    if !report.is_clean_for(args, &manifests) {
+        return Err(Failure::Told);
+    }
+    let source = Source::new(manifests, platform);
+    let cluster = Some(ClusterEdge::new(access, Arc::default()));
+    let setup = Setup { source, tokens: gathered.tokens, cluster };
+    Box::pin(try_out(setup, (transport, args))).await
 }
 
 /// Asks for each token once and tells what came of it.
-fn try_out(common: &CommonArgs, args: &CheckArgs, manifests: Manifests) -> Result<(), Failure> {
-    let source = Source::new(manifests, &args.cluster_resource_namespace);
+async fn try_out(
+    setup: Setup,
+    (transport, args): (TransportSettings, &CheckArgs),
+) -> Result<(), Failure> {
     let settings = CheckSettings {
-        transport: common.transport(),
+        transport,
         spend: args.spend_refresh_token,
         only: args.token.iter().cloned().collect(),
     };
-    let stories = block_on(async { fetch(source, settings).await.map_err(Failure::Usage) })?;
+    let stories = Box::pin(fetch(setup, settings)).await.map_err(Failure::Usage)?;
     for story in &stories {
         print(&format!("\n{story}"))?;
     }
@@ -151,6 +215,7 @@ mod tests {
             cluster_resource_namespace: "default".into(),
             fetch: false,
             token: vec![],
+            kubeconfig: None,
             spend_refresh_token: false,
         }
     }

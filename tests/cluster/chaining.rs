@@ -8,7 +8,7 @@ use crate::costs::{DEBUG, api_requests};
 use crate::harness::{World, oauth2_client, oauth2_provider, oauth2_token, token};
 
 /// Providers `p`, of parents, and `exchange`, which takes a parent's token for another one.
-fn apply_providers(world: &World) {
+pub fn apply_providers(world: &World) {
     let exchange = r#"
 apiVersion: tokenward.dev/v1alpha1
 kind: OAuthProvider
@@ -24,7 +24,7 @@ spec:
     world.apply(&manifests.map(ToString::to_string).join("\n---\n"));
 }
 
-fn child(name: &str, parent: &str) -> String {
+pub fn child(name: &str, parent: &str) -> String {
     let spec =
         format!("providerRef: {{name: exchange}}, tokenRefs: {{parent: {{name: {parent}}}}}");
     token(name, &spec)
@@ -43,7 +43,7 @@ async fn until_told(world: &World, name: &str, (type_, reason, says): (&str, &st
         .await;
 }
 
-fn exchanges(world: &World) -> Vec<Recorded> {
+pub fn exchanges(world: &World) -> Vec<Recorded> {
     let of_children = |request: &Recorded| request.judged.grant == Some(GrantType::TokenExchange);
     world.sim.requests_of(System::Oauth2).into_iter().filter(of_children).collect()
 }

@@ -2,7 +2,7 @@
 //! then a search through everything that the operator has said.
 
 mod scenario;
-mod search;
+pub mod search;
 mod sources;
 
 use base64::Engine;

@@ -17,6 +17,7 @@
 
 mod chaining;
 mod changes;
+mod check;
 mod client_secrets;
 mod costs;
 mod credentials;

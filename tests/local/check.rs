@@ -338,7 +338,10 @@ async fn a_token_is_made_from_the_one_that_was_just_had() {
     let output = stage.check(&manifest, &[OPEN, &["--token", "web/child"]].concat()).await;
     let (out, _) = text(&output);
     assert_eq!(output.status.code(), Some(1));
-    assert!(out.contains("not tried  it is made from the token of web/parent"), "{out}");
+    assert!(
+        out.contains("not tried  it is made from the token of web/parent, which is not to be had"),
+        "{out}"
+    );
     assert_eq!(stage.sim.requests_of(System::Oauth2).len(), 3);
 }
 
