@@ -102,6 +102,7 @@ impl World {
                 facts: Facts::default(),
                 means: Ok(means),
                 target: None,
+                holds: true,
                 delivery: Delivery::Volume,
                 resumed_at: at(0),
             },
@@ -258,6 +259,7 @@ impl World {
                 Plan::Fetch(order) => self.fetch(order),
                 Plan::WriteAgain { from, held } => self.write_again(&from, held),
                 Plan::Revoke => Outcome::Revoked { next: None },
+                Plan::Part | Plan::Finalizer(_) => panic!("nothing asks for a finalizer"),
             };
             self.learn(outcome);
         }

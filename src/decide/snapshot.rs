@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub means: Result<Means, Error>,
     /// The target Secret's metadata, where it exists.
     pub target: Option<TargetMeta>,
+    /// Whether the resource can be kept from going until its token is revoked.
+    pub holds: bool,
     /// How the token reaches its readers.
     pub delivery: Delivery,
     /// When this process took up its work: what was overdue then is spread.

@@ -96,6 +96,8 @@ pub(super) enum Told {
     Fetch,
     WriteAgain(String),
     Revoke,
+    Part,
+    Finalizer(FinalizerChange),
 }
 
 pub(super) fn told(plan: &Plan) -> Told {
@@ -104,6 +106,8 @@ pub(super) fn told(plan: &Plan) -> Told {
         Plan::VerifyInputs => Told::Verify,
         Plan::Fetch(_) => Told::Fetch,
         Plan::Revoke => Told::Revoke,
+        Plan::Part => Told::Part,
+        Plan::Finalizer(change) => Told::Finalizer(*change),
         Plan::WriteAgain { from, .. } => Told::WriteAgain(from.clone()),
     }
 }
@@ -120,6 +124,7 @@ impl Scene {
             facts: Facts::default(),
             means: Ok(Means { seen: SEEN.into(), min_interval: None, max_interval: None }),
             target: None,
+            holds: true,
             delivery: Delivery::Volume,
             resumed_at: at(-1_000_000),
         })

@@ -243,6 +243,10 @@ struct Denied {
     kind: &'static str,
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("no address")]
+struct Unresolved;
+
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let lookup = (self.lookup)(name.as_str().to_owned());
@@ -250,7 +254,7 @@ impl Resolve for GuardedResolver {
         Box::pin(async move {
             let mut refused = None;
             let mut admitted = Vec::new();
-            for ip in lookup.await? {
+            for ip in lookup.await.map_err(|_| Unresolved)? {
                 match policy.judge(SocketAddr::new(ip, port), provenance) {
                     Ok(()) => admitted.push(SocketAddr::new(ip, port)),
                     Err(kind) => refused = Some(kind),
@@ -276,7 +280,9 @@ fn describe(error: &reqwest::Error, host: &str) -> Error {
     if error.is_timeout() {
         return Error::new(Reason::ProviderTimeout, format!("{host} did not answer in time"));
     }
-    let what = if let Some(tls) = cause::<rustls::Error>(error) {
+    let what = if cause::<Unresolved>(error).is_some() {
+        "its name leads to no address (DNS)".to_owned()
+    } else if let Some(tls) = cause::<rustls::Error>(error) {
         format!("TLS: {tls}")
     } else if let Some(io) = cause::<std::io::Error>(error) {
         io.kind().to_string()

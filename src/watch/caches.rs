@@ -184,7 +184,11 @@ impl Caches {
 
     fn parents(&self, token: &OAuthClientToken) -> Result<Vec<Parent>, Error> {
         let namespace = token.namespace().unwrap_or_default();
-        parents(token, |name| self.tokens.get(&ObjectRef::new(name).within(&namespace)))
+        parents(token, |name| self.token(&namespace, name))
+    }
+
+    pub(super) fn token(&self, namespace: &str, name: &str) -> Option<Arc<OAuthClientToken>> {
+        self.tokens.get(&ObjectRef::new(name).within(namespace))
     }
 
     fn provider(&self, token: &OAuthClientToken) -> Result<Provided, Error> {

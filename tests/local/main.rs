@@ -13,7 +13,9 @@
 
 mod bench;
 mod catalogue_page;
+mod chaining;
 mod commands;
 mod docs;
 mod keep;
 mod once;
+mod revocation;
