@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::oauth::{Endpoint, ShownJwt, ShownRequest};
 
 /// Before what is told.
-const MARGIN: usize = 11;
+const MARGIN: usize = 13;
 
 /// What came of one token, and how.
 #[derive(Clone, Debug)]

@@ -110,7 +110,7 @@ impl Symptoms {
             self.content = Some(answer.content);
             self.code = answer.code.clone().unwrap_or_default().to_ascii_lowercase();
             self.said = answer.message.clone().unwrap_or_default().to_lowercase();
-            let challenge = answer.headers.iter().find(|(name, _)| *name == "WWW-Authenticate");
+            let challenge = answer.headers.iter().find(|(name, _)| *name == "www-authenticate");
             self.challenge = challenge.map_or(String::new(), |(_, value)| value.to_lowercase());
             self.redirect.clone_from(&answer.redirect);
             self.tokens.clone_from(&answer.tokens);

@@ -13,7 +13,12 @@ const SHORT: usize = 4;
 
 /// What is shown in the place of a secret of so many characters.
 pub(super) fn redacted(length: usize) -> String {
-    format!("<redacted, {length} character{}>", if length == 1 { "" } else { "s" })
+    format!("<redacted, {}>", characters(length))
+}
+
+/// So many characters, in words.
+pub(super) fn characters(count: usize) -> String {
+    format!("{count} character{}", if count == 1 { "" } else { "s" })
 }
 
 /// The secrets of one request and its answer.

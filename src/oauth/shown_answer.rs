@@ -15,7 +15,7 @@ use super::jwt;
 use super::life::number;
 use super::places::{Places, scalar};
 use super::response::Issued;
-use super::secrets::{Secrets, redacted};
+use super::secrets::{Secrets, characters, redacted};
 use super::supplies::Supplies;
 
 /// Longest text that is shown.
@@ -113,14 +113,14 @@ struct View<'a> {
 impl View<'_> {
     fn headers(&self, answer: &Answer) -> Vec<(&'static str, String)> {
         let shown: [(&'static str, HeaderName); 3] =
-            [("Date", DATE), ("Content-Type", CONTENT_TYPE), ("Retry-After", RETRY_AFTER)];
+            [("date", DATE), ("content-type", CONTENT_TYPE), ("retry-after", RETRY_AFTER)];
         let text = |name: &HeaderName| answer.headers.get(name)?.to_str().ok();
         let mut headers: Vec<_> = shown
             .iter()
             .filter_map(|(label, name)| Some((*label, self.text(text(name)?))))
             .collect();
         let scheme = text(&WWW_AUTHENTICATE).and_then(|value| value.split(' ').next());
-        headers.extend(scheme.map(|scheme| ("WWW-Authenticate", self.text(scheme))));
+        headers.extend(scheme.map(|scheme| ("www-authenticate", self.text(scheme))));
         headers
     }
 
@@ -143,7 +143,7 @@ impl View<'_> {
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
             Value::String(text) if self.shows(at) => self.text(text).into(),
-            Value::String(text) => format!("<string, {} characters>", text.chars().count()).into(),
+            Value::String(text) => format!("<string, {}>", characters(text.chars().count())).into(),
             Value::Array(items) => {
                 let items = items.iter().enumerate();
                 items

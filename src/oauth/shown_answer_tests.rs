@@ -25,12 +25,12 @@ fn of_an_answer_the_shape_is_shown_and_what_people_are_meant_to_read() {
             "access_token": "<string, 5 characters>", "token_type": "Bearer", "scope": "a b",
             "expires_in": 60, "pin": "<number>",
             "nested": {
-                "list": ["<string, 1 characters>", true, null],
+                "list": ["<string, 1 character>", true, null],
                 "error_description": "<string, 8 characters>",
             },
         })
     );
-    assert_eq!(shown.headers, [("Content-Type", "application/json".to_owned())]);
+    assert_eq!(shown.headers, [("content-type", "application/json".to_owned())]);
 }
 
 #[rstest]

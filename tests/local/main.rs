@@ -14,8 +14,11 @@
 mod bench;
 mod catalogue_page;
 mod chaining;
+mod check;
 mod commands;
 mod docs;
 mod keep;
 mod once;
 mod revocation;
+#[path = "../cluster/leaks/search.rs"]
+mod search;
