@@ -17,4 +17,5 @@ mod commands;
 mod docs;
 mod keep;
 mod once;
+mod renewed;
 mod revocation;
