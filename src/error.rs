@@ -139,6 +139,13 @@ impl Error {
         self
     }
 
+    /// The same, at a field.
+    #[must_use]
+    pub fn at(mut self, field: &str) -> Self {
+        self.message = format!("{field}: {}", self.message);
+        self
+    }
+
     /// The same, and the client's secret or key is to blame: another one may be taken.
     #[must_use]
     pub fn blaming_client(mut self) -> Self {

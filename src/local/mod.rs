@@ -8,6 +8,7 @@
 
 mod atomic;
 mod edge;
+mod generations;
 mod renewed;
 mod run;
 mod source;

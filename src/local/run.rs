@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use super::Source;
 use super::edge::LocalEdge;
+use super::generations::generations;
 use super::state::State;
 use crate::act::{Case, Edge, Engine, Tools};
 use crate::api::conditions::{self, FRESH, READY};
@@ -101,19 +102,22 @@ impl Runner {
         })
     }
 
-    /// Fetches what is due and tells how each token stands.
+    /// Fetches what is due and tells how each token stands. What others are made from comes first.
     pub async fn once(self: Arc<Self>) -> Vec<Verdict> {
-        let mut tasks = JoinSet::new();
-        for token in self.engine.edge.source().tokens() {
-            let (runner, token) = (Arc::clone(&self), Arc::clone(token));
-            // A person is waiting: no backoff of an earlier run holds this one up.
-            runner.take_up(&token, |facts| Facts { retry_at: None, ..facts });
-            tasks.spawn(async move {
-                let done = runner.fetch_what_is_due(&token).await;
-                runner.verdict(&token, done.as_ref().err())
-            });
+        let mut verdicts = Vec::new();
+        for generation in generations(self.engine.edge.source().tokens()) {
+            let mut tasks = JoinSet::new();
+            for token in generation {
+                let runner = Arc::clone(&self);
+                // A person is waiting: no backoff of an earlier run holds this one up.
+                runner.take_up(&token, |facts| Facts { retry_at: None, ..facts });
+                tasks.spawn(async move {
+                    let done = runner.fetch_what_is_due(&token).await;
+                    runner.verdict(&token, done.as_ref().err())
+                });
+            }
+            verdicts.extend(tasks.join_all().await);
         }
-        let mut verdicts = tasks.join_all().await;
         verdicts.sort_by(|a, b| a.token.cmp(&b.token));
         verdicts
     }

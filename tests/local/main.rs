@@ -13,6 +13,7 @@
 
 mod bench;
 mod catalogue_page;
+mod chaining;
 mod commands;
 mod docs;
 mod keep;

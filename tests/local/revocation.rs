@@ -56,7 +56,7 @@ async fn a_former_token_is_revoked_when_every_reader_has_the_new_one_and_the_las
     };
     let written = bench.sim.introspect(&second).unwrap().issued_at;
     let waited = revocation.time - written;
-    assert!((15..25).contains(&waited.num_seconds()), "{waited}");
+    assert!(waited.num_seconds() >= 15, "{waited}");
     assert!(bench.sim.is_active(&second));
 
     let removed = bench.sim.now();
