@@ -1,5 +1,6 @@
 //! Asking for a token: once, and again only where the answer itself says what to do otherwise.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -7,9 +8,10 @@ use secrecy::SecretString;
 use tracing::{debug, info, warn};
 
 use super::supply::secret_keys;
+use super::witness::Exchange;
 use super::{Edge, Engine};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{Answer, ENTROPY, Issued, Occasion, Supplies};
+use crate::oauth::{Answer, ENTROPY, Issued, Issuer, Metadata, Occasion, Supplies};
 use crate::watch::Materials;
 
 /// Once the engine is stopping, how long an answer is still waited for. What is left of the
@@ -96,15 +98,36 @@ impl<E: Edge> Engine<E> {
         supplies: &Supplies,
         skew: TimeDelta,
     ) -> Option<(Result<Issued, Error>, Option<Answer>)> {
-        let (endpoint, asking) = (&materials.endpoint, &materials.asking);
         let occasion = match self.occasion(materials, skew).await {
             Ok(occasion) => occasion,
             Err(error) => return Some((Err(error), None)),
         };
-        if endpoint.is_local() {
-            return Some((endpoint.sign(asking, (supplies, &occasion)), None));
+        let (issued, answer) = self.exchange(materials, supplies, &occasion).await?;
+        if let Some(witness) = &self.witness {
+            let answer = answer.as_ref();
+            witness.exchange(&Exchange {
+                materials,
+                supplies,
+                occasion: &occasion,
+                skew,
+                answer,
+                issued: issued.as_ref(),
+            });
         }
-        let request = match endpoint.request(asking, supplies, &occasion) {
+        Some((issued, answer))
+    }
+
+    async fn exchange(
+        &self,
+        materials: &Materials,
+        supplies: &Supplies,
+        occasion: &Occasion,
+    ) -> Option<(Result<Issued, Error>, Option<Answer>)> {
+        let (endpoint, asking) = (&materials.endpoint, &materials.asking);
+        if endpoint.is_local() {
+            return Some((endpoint.sign(asking, (supplies, occasion)), None));
+        }
+        let request = match endpoint.request(asking, supplies, occasion) {
             Ok(request) => request,
             Err(error) => return Some((Err(error), None)),
         };
@@ -135,7 +158,7 @@ impl<E: Edge> Engine<E> {
         skew: TimeDelta,
     ) -> Result<Occasion, Error> {
         let metadata = match materials.endpoint.discovery() {
-            Some(issuer) => Some(self.discovery.metadata(issuer).await?),
+            Some(issuer) => Some(self.metadata(issuer).await?),
             None => None,
         };
         let mut entropy = [0; ENTROPY];
@@ -143,6 +166,10 @@ impl<E: Edge> Engine<E> {
             Error::new(Reason::InvalidCredentials, "no randomness").with_class(Class::Transient)
         })?;
         Ok(Occasion { now: self.clock.now() + skew, entropy, metadata })
+    }
+
+    async fn metadata(&self, issuer: &Issuer) -> Result<Arc<Metadata>, Error> {
+        self.discovery.metadata(issuer, self.witness.as_deref()).await
     }
 
     async fn grace_is_over(&self) {
@@ -160,7 +187,7 @@ impl<E: Edge> Engine<E> {
         if let (None, Some(issuer)) =
             (&occasion.metadata, materials.endpoint.revocation_discovery())
         {
-            occasion.metadata = Some(self.discovery.metadata(issuer).await?);
+            occasion.metadata = Some(self.metadata(issuer).await?);
         }
         let request =
             materials.endpoint.revocation(token, &materials.asking, (supplies, &occasion))?;

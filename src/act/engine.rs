@@ -11,6 +11,7 @@ use super::gates::Gates;
 use super::renewal::{Kept, Renewals, seed};
 use super::retired::RetiredTokens;
 use super::supply::{Supplied, credentials};
+use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
@@ -33,6 +34,7 @@ pub struct Engine<E> {
     pub(super) renewals: Renewals,
     pub(super) retired: RetiredTokens,
     pub(super) stopping: CancellationToken,
+    pub(super) witness: Option<Arc<dyn Witness>>,
     gates: Gates,
 }
 
@@ -57,8 +59,15 @@ impl<E: Edge> Engine<E> {
             renewals: Renewals::default(),
             retired: RetiredTokens::default(),
             gates: Gates::default(),
+            witness: None,
             stopping,
         }
+    }
+
+    /// The same with somebody who sees what is asked and answered.
+    #[must_use]
+    pub fn watched_by(self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness: Some(witness), ..self }
     }
 
     /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, or the

@@ -8,11 +8,13 @@ mod engine;
 mod finalizer;
 mod gates;
 mod kept;
+mod rehearsal;
 mod renewal;
 mod retired;
 mod revocation;
 mod service_account;
 mod supply;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,7 +22,9 @@ use std::future::Future;
 pub use cluster::ClusterEdge;
 pub use engine::{Engine, Tools};
 pub(crate) use finalizer::change_finalizers;
+pub use rehearsal::Rehearsal;
 pub use renewal::Kept;
+pub use witness::{Exchange, Witness};
 
 use secrecy::SecretString;
 

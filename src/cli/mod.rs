@@ -33,7 +33,7 @@ enum Command {
     /// Run without a cluster: manifests in, files out. A ClusterOAuthProvider's own credentials are
     /// looked for in namespace `default`
     Local(crate::settings::LocalArgs),
-    /// Validate manifests as the API server would, without one
+    /// Validate manifests as the API server would, without one; with --fetch, try them out
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinitions
     Crds,
@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Controller(args) => controller::run(&cli.common, args),
         Command::Local(args) => local::run(&cli.common, &args),
-        Command::Check(args) => check::execute(&args),
+        Command::Check(args) => check::execute(&cli.common, &args),
         Command::Crds => crds::run(),
         Command::Release(args) => release::run(&cli.common, &args),
         Command::Providers(args) => providers::run(args),

@@ -76,13 +76,25 @@ impl SigningKey {
 
     /// SHA-256 of the public key (`SubjectPublicKeyInfo`), in Base64; nothing for a mere secret.
     pub(super) fn fingerprint(&self) -> Option<String> {
-        let der: PublicKeyX509Der<'_> = match self {
-            Self::Rsa(pair, _) => pair.public_key().as_der().ok()?,
-            Self::Ecdsa(pair) => pair.public_key().as_der().ok()?,
-            Self::Ed25519(pair) => pair.public_key().as_der().ok()?,
-            Self::Hmac(_) => return None,
-        };
+        let der = self.public_key()?;
         Some(STANDARD.encode(digest::digest(&digest::SHA256, der.as_ref())))
+    }
+
+    /// Whether a certificate (DER) is of this key: it holds the `SubjectPublicKeyInfo` as it is.
+    pub(super) fn is_of(&self, certificate: &[u8]) -> bool {
+        self.public_key().is_some_and(|der| {
+            let der: &[u8] = der.as_ref();
+            certificate.windows(der.len()).any(|window| window == der)
+        })
+    }
+
+    fn public_key(&self) -> Option<PublicKeyX509Der<'_>> {
+        match self {
+            Self::Rsa(pair, _) => pair.public_key().as_der().ok(),
+            Self::Ecdsa(pair) => pair.public_key().as_der().ok(),
+            Self::Ed25519(pair) => pair.public_key().as_der().ok(),
+            Self::Hmac(_) => None,
+        }
     }
 }
 

@@ -98,6 +98,16 @@ impl ResponseRules {
     }
 }
 
+impl ResponseRules {
+    /// Where outputs are read from.
+    pub(super) fn output_pointers(&self) -> impl Iterator<Item = &str> {
+        self.outputs.values().flat_map(|output| match output {
+            OutputRule::Found { at, .. } => at.pointers().collect::<Vec<_>>(),
+            OutputRule::Made(_) => Vec::new(),
+        })
+    }
+}
+
 impl ExpiryRules {
     fn parse(expiry: api::Expiry) -> Result<Self, Error> {
         let kind = expiry.kind.unwrap_or(ExpiryKind::Seconds);
