@@ -29,6 +29,10 @@ const BODY_CAP: usize = 64 * 1024;
 /// Clients that are kept: whoever changes a certificate bundle over and over leaves no more.
 const MOST_CLIENTS: usize = 64;
 
+/// How long an idle connection is kept: less than servers do, some of which close after 5 s. One
+/// that is closed under a request would be a failure that says nothing of the provider.
+const IDLE: Duration = Duration::from_secs(4);
+
 /// Idle connections that are kept for each host.
 const IDLE_PER_HOST: usize = 4;
 
@@ -152,6 +156,7 @@ impl Transport {
             .connect_timeout(self.settings.timeouts.connect)
             .timeout(self.settings.timeouts.total)
             .pool_max_idle_per_host(IDLE_PER_HOST)
+            .pool_idle_timeout(IDLE)
             .dns_resolver(Arc::new(guarded));
         if let Some(pem) = &request.ca_bundle {
             builder = builder.tls_certs_merge(certificates(pem, "spec.caBundle")?);

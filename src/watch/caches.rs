@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures::stream::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -89,6 +90,8 @@ pub struct Caches {
     /// Secrets that tokens refer to.
     pub secrets: Arc<SecretIndex>,
     endpoints: Endpoints,
+    /// Whether any token was ever made from another.
+    pub(super) chained: AtomicBool,
 }
 
 impl Caches {
@@ -112,6 +115,7 @@ impl Caches {
             cluster_providers,
             namespaces,
             secrets: Arc::default(),
+            chained: AtomicBool::new(false),
         });
         let outlet = Outlet { triggers, listener };
         let scopes = &caches.settings.scopes;

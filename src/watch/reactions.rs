@@ -1,6 +1,7 @@
 //! What a change means: which tokens to look at again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
@@ -102,8 +103,15 @@ impl Caches {
         }
     }
 
-    /// What is made from a token may be possible now, or not any more.
+    /// What is made from a token may be possible now, or not any more. Where no token is made from
+    /// another, which is the rule, nobody is searched for.
     fn send_descendants(&self, outlet: &Outlet, ancestor: &OAuthClientToken) {
+        if !ancestor.spec.token_refs.is_empty() {
+            self.chained.store(true, Ordering::Relaxed);
+        }
+        if !self.chained.load(Ordering::Relaxed) {
+            return;
+        }
         let namespace = ancestor.namespace().unwrap_or_default();
         let name = ancestor.name_any();
         self.send_where(outlet, |token| {

@@ -108,6 +108,23 @@ async fn a_finalizer_that_somebody_took_away_comes_again_and_others_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_while_nobody_watched_is_revoked_by_the_next_process() {
+    let world = World::new("revoke-later").await;
+    world.grant_revocation().await;
+    let operator = world.operator(&[]);
+    apply(&world, &["shop"]);
+    until_held(&world, "shop", true).await;
+    world.until_ready("shop").await;
+    let last = a_token(&world, "shop").await;
+    operator.kill();
+    world.kubectl(&["delete", "oct", "shop", "--wait=false"]);
+    let _operator = world.operator(&[]);
+    world.until::<OAuthClientToken>("shop", |token| token.is_none()).await;
+    assert!(!world.sim.is_active(&last));
+    assert_eq!(world.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_holds_a_deletion_up_for_ten_seconds_at_most() {
     let world = World::new("revoke-down").await;
     world.grant_revocation().await;

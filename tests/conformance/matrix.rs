@@ -50,40 +50,38 @@ macro_rules! matrix {
     };
 }
 
-/// Its proof is a ServiceAccount of a cluster.
-const LATER: Cell = Cell::Never("no test yet");
 const NO_REQUEST: Cell = Cell::Never("no request");
 
 matrix! {
     client_credentials {
         none, client_secret_basic, client_secret_post, client_secret_jwt,
         private_key_jwt, tls_client_auth, self_signed_tls_client_auth,
-        bearer, federated_jwt => LATER,
+        bearer, federated_jwt,
     }
     refresh_token {
         none, client_secret_basic, client_secret_post,
         client_secret_jwt, private_key_jwt, tls_client_auth,
-        self_signed_tls_client_auth, bearer, federated_jwt => LATER,
+        self_signed_tls_client_auth, bearer, federated_jwt,
     }
     jwt_bearer {
         none, client_secret_basic, client_secret_post,
         client_secret_jwt, private_key_jwt, tls_client_auth,
-        self_signed_tls_client_auth, bearer, federated_jwt => LATER,
+        self_signed_tls_client_auth, bearer, federated_jwt,
     }
     token_exchange {
         none, client_secret_basic, client_secret_post,
         client_secret_jwt, private_key_jwt, tls_client_auth,
-        self_signed_tls_client_auth, bearer, federated_jwt => LATER,
+        self_signed_tls_client_auth, bearer, federated_jwt,
     }
     password {
         none, client_secret_basic, client_secret_post,
         client_secret_jwt, private_key_jwt, tls_client_auth,
-        self_signed_tls_client_auth, bearer, federated_jwt => LATER,
+        self_signed_tls_client_auth, bearer, federated_jwt,
     }
     none {
         none, client_secret_basic, client_secret_post, client_secret_jwt,
         private_key_jwt, tls_client_auth, self_signed_tls_client_auth,
-        bearer, federated_jwt => LATER,
+        bearer, federated_jwt,
     }
     local {
         none => Cell::At("tests/conformance/grants.rs::a_minted_token_is_believed"),
@@ -182,6 +180,18 @@ async fn authenticate(bench: &Bench, method: &str) -> Part {
                 "request": {"url": format!("{issuer}/bearer/token")},
                 "assertion": {"algorithm": "ES256", "audience": issuer},
             });
+        }
+        // A ServiceAccount's own token takes a cluster: see tests/cluster/service_accounts.rs.
+        "federated_jwt" => {
+            client["token_endpoint_auth_method"] = "private_key_jwt".into();
+            client["keys"] = json!(["P-256"]);
+            let claims = json!({
+                "iss": bench.client_id, "sub": bench.client_id, "aud": bench.token_url(),
+            });
+            let jwt = json!({"key": "P-256", "claims": claims});
+            part.credentials = json!({"identity": bench.control("jwt", jwt).await["value"]});
+            part.document["request"]["parameters"]["client_assertion"] =
+                "{{ credentials.identity }}".into();
         }
         "tls_client_auth" => {
             let identity = server().authority.client(&bench.client_id);

@@ -59,7 +59,7 @@ async fn a_circle_is_named_and_nothing_is_asked_for_it() {
     write(&bench);
     bench.write(
         "circle.yaml",
-        r#"
+        r"
 apiVersion: tokenward.dev/v1alpha1
 kind: OAuthClientToken
 metadata: {name: one, namespace: web}
@@ -69,7 +69,7 @@ apiVersion: tokenward.dev/v1alpha1
 kind: OAuthClientToken
 metadata: {name: two, namespace: web}
 spec: {providerRef: {name: exchange}, credentialsSecretRef: {name: c}, tokenRefs: {subject: {name: one}}}
-"#,
+",
     );
     let output = bench.once(&[]).await;
     assert_eq!(output.status.code(), Some(1));

@@ -19,6 +19,7 @@ mod commands;
 mod docs;
 mod keep;
 mod once;
+mod renewed;
 mod revocation;
 #[path = "../cluster/leaks/search.rs"]
 mod search;

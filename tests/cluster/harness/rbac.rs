@@ -1,5 +1,7 @@
 //! What the operator may do beyond its base rules: the files of deploy/, in one namespace only.
 
+use std::sync::atomic::Ordering;
+
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
@@ -18,6 +20,7 @@ pub const FINALIZER: Right<'static> = ("patch", "tokenward.dev", "oauthclienttok
 impl World {
     /// Lets the operator set and remove finalizers here, as the shipped file does everywhere.
     pub async fn grant_revocation(&self) {
+        self.holds.store(true, Ordering::SeqCst);
         let rules = shipped("rbac-revocation.yaml");
         let binding = "kind: ClusterRoleBinding\nmetadata: {name: tokenward-revocation";
         assert!(rules.contains(binding), "{rules}");

@@ -79,7 +79,8 @@ spec:
     }
     world.kubectl(&["delete", "oct", "leaving", "--wait=false"]);
     world.until::<OAuthClientToken>("leaving", |token| token.is_none()).await;
-    assert_eq!(world.sim.requests_beside(Endpoint::Revocation).len(), 2, "the former one, too");
+    // The last one and every former one.
+    assert!(world.sim.requests_beside(Endpoint::Revocation).len() >= 2);
 }
 
 /// Everything that was sent, by the name of its parameter.
