@@ -7,6 +7,7 @@ use provider_simulator::systems::oauth2::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKE
 use provider_simulator::{Endpoint, Policy};
 use serde_json::json;
 use tokenward::api::OAuthClientToken;
+use tokenward::api::conditions::{self, FRESH};
 
 use super::search::Needles;
 use crate::harness::{World, kubectl, token};
@@ -77,6 +78,13 @@ spec:
         world.until_ready(name).await;
         world.force(name, "once more").await;
     }
+    // A crash between an answer and its keeping would lose what was renewed; there is one soon.
+    world.patch("oct/renewing", r#"{"spec": {"suspend": true}}"#);
+    world
+        .until_status("renewing", |status| {
+            conditions::find(&status.conditions, FRESH).is_some_and(|c| c.reason == "Suspended")
+        })
+        .await;
     world.kubectl(&["delete", "oct", "leaving", "--wait=false"]);
     world.until::<OAuthClientToken>("leaving", |token| token.is_none()).await;
     // The last one and every former one.
