@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use provider_simulator::systems::oauth2;
 use provider_simulator::{
@@ -160,10 +161,7 @@ impl Stage {
         let mut manifest = fs::read_to_string(example).unwrap();
         manifest = manifest.replace("127.0.0.1:8085", &self.sim.addr().to_string());
         if manifest.contains("\"PEM\"") {
-            let (own, of_provider) = (
-                KeyPair::generate(KeyKind::Rsa).unwrap(),
-                KeyPair::generate(KeyKind::Rsa).unwrap(),
-            );
+            let (own, of_provider) = &*PAIRS;
             // The provider knows the key by another id, or another key.
             let keys = match manifest.contains("key_id") {
                 true => own.jwks("key-of-this-year").unwrap(),
@@ -227,6 +225,10 @@ fn credentials(manifest: &str) -> Vec<String> {
     values
 }
 
+/// The client's own, and another that the provider may hold. To make one takes long.
+static PAIRS: LazyLock<(KeyPair, KeyPair)> =
+    LazyLock::new(|| [(); 2].map(|()| KeyPair::generate(KeyKind::Rsa).unwrap()).into());
+
 /// Of a key that nobody has any more.
 const CERTIFICATE: &str = include_str!("../data/certificate.pem");
 
@@ -235,8 +237,10 @@ fn example(name: &str) -> PathBuf {
     root.join("examples/broken").join(format!("{name}.yaml"))
 }
 
-#[tokio::test]
+// The simulator is to answer in time, whatever the test itself works on.
+#[tokio::test(flavor = "multi_thread")]
 async fn each_broken_set_up_is_told_by_its_true_cause() {
+    LazyLock::force(&PAIRS);
     let wrong = futures::future::join_all(BROKEN.iter().map(misjudged)).await;
     let wrong: Vec<String> = wrong.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
@@ -268,7 +272,7 @@ fn each_broken_set_up_has_its_test_and_says_what_it_is_about() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_that_was_used_before_is_told_where_it_is_spent() {
     let mut stage = Stage::new(Options::default()).await;
     let manifest = stage.copy(&example("refresh-token"));
@@ -290,7 +294,7 @@ async fn a_refresh_token_that_was_used_before_is_told_where_it_is_spent() {
 }
 
 /// The sample of the page is what is printed, but for the port and the time.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_check_page_is_current() {
     const FENCE: (&str, &str) = ("```text\n", "```\n");
     let mut stage = Stage::new(Options::default()).await;
@@ -316,7 +320,7 @@ async fn the_check_page_is_current() {
 }
 
 /// A token that is made from another is asked for with that one's token, in memory.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_made_from_the_one_that_was_just_had() {
     let mut stage = Stage::new(Options::default()).await;
     let manifest = stage.folder.path().join("chain.yaml");
@@ -377,7 +381,7 @@ spec: {providerRef: {name: exchange}, tokenRefs: {subject: {name: parent}}}
 "#;
 
 /// With --token, an error of another object is told and does not matter.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_of_other_objects_do_not_matter_to_one_token() {
     let mut stage = Stage::new(Options::default()).await;
     let manifest = stage.folder.path().join("two.yaml");
