@@ -18,7 +18,7 @@ use crate::api::OAuthClientToken;
 use crate::clock::Clock;
 use crate::decide::{Delivery, Pace};
 use crate::error::Error;
-use crate::local::Source;
+use crate::local::{Source, generations};
 use crate::oauth::{Digester, Endpoint, Transport, TransportSettings};
 use crate::runtime::new_key;
 use crate::watch::{Materials, materials};
@@ -239,40 +239,30 @@ fn not_spent(endpoint: &Endpoint) -> &'static str {
     }
 }
 
-/// The tokens that are wanted, and before each those that it is made from.
+/// The tokens that are wanted and those that they are made from, which come first.
 fn order(
     tokens: &[Arc<OAuthClientToken>],
     only: &BTreeSet<Name>,
 ) -> Result<Vec<Arc<OAuthClientToken>>, String> {
     let find = |name: &Name| tokens.iter().find(|token| name_of(token) == *name);
-    let mut wanted: Vec<&Arc<OAuthClientToken>> = Vec::new();
-    match only.is_empty() {
-        true => wanted.extend(tokens),
-        false => {
-            for name in only {
-                let missing =
-                    || format!("OAuthClientToken {}/{} is in no manifest", name.0, name.1);
-                wanted.push(find(name).ok_or_else(missing)?);
-            }
+    if let Some(missing) = only.iter().find(|name| find(name).is_none()) {
+        return Err(format!("OAuthClientToken {}/{} is in no manifest", missing.0, missing.1));
+    }
+    let mut wanted = BTreeSet::new();
+    let mut next: Vec<Name> = match only.is_empty() {
+        true => tokens.iter().map(|token| name_of(token)).collect(),
+        false => only.iter().cloned().collect(),
+    };
+    while let Some(name) = next.pop() {
+        let Some(token) = find(&name) else { continue };
+        let parents = token.spec.token_refs.values();
+        if wanted.insert(name.clone()) {
+            next.extend(parents.map(|parent| (name.0.clone(), parent.name.clone())));
         }
     }
-    let mut seen = BTreeSet::new();
-    let mut order = Vec::new();
-    // A token is put down once everything that it is made from has been.
-    let mut stack: Vec<(bool, &Arc<OAuthClientToken>)> =
-        wanted.into_iter().rev().map(|token| (false, token)).collect();
-    while let Some((ready, token)) = stack.pop() {
-        if ready {
-            order.push(Arc::clone(token));
-        } else if seen.insert(name_of(token)) {
-            stack.push((true, token));
-            let namespace = token.namespace().unwrap_or_default();
-            let parents = token.spec.token_refs.values().rev();
-            let parents = parents.filter_map(|p| find(&(namespace.clone(), p.name.clone())));
-            stack.extend(parents.map(|parent| (false, parent)));
-        }
-    }
-    Ok(order)
+    let wanted: Vec<_> =
+        tokens.iter().filter(|token| wanted.contains(&name_of(token))).cloned().collect();
+    Ok(generations(&wanted).concat())
 }
 
 fn name_of(token: &OAuthClientToken) -> Name {

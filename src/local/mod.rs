@@ -15,6 +15,7 @@ mod source;
 mod state;
 
 pub use edge::LocalEdge;
+pub(crate) use generations::generations;
 pub use run::{LocalSettings, Runner, Verdict};
 pub use source::Source;
 
