@@ -25,14 +25,18 @@ pub async fn prepare(world: &World) {
     world.grant_revocation().await;
 }
 
-/// ServiceAccounts, refresh tokens, assertions, a chain, several secrets and a revocation.
-pub async fn play(world: &World) {
+fn apply_credentials(world: &World) {
     // Applied on the server, so that no annotation of kubectl's holds the credentials.
     let credentials = json!({"apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": "sources", "namespace": world.namespace},
         "stringData": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
             "refresh_token": REFRESH_TOKEN}});
     kubectl(&["apply", "--server-side", "-f", "-"], &credentials.to_string());
+}
+
+/// ServiceAccounts, refresh tokens, assertions, a chain, several secrets and a revocation.
+pub async fn play(world: &World) {
+    apply_credentials(world);
     world.apply(&providers());
     let provider = |name: &str, preset: &str, more: &str| {
         format!(
