@@ -11,7 +11,7 @@ use super::supply::secret_keys;
 use super::witness::Exchange;
 use super::{Edge, Engine};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{Answer, ENTROPY, Issued, Issuer, Metadata, Occasion, Supplies};
+use crate::oauth::{Answer, CANNOT_REVOKE, ENTROPY, Issued, Issuer, Metadata, Occasion, Supplies};
 use crate::watch::Materials;
 
 /// Once the engine is stopping, how long an answer is still waited for. What is left of the
@@ -46,7 +46,7 @@ impl<E: Edge> Engine<E> {
         supplies: &mut Supplies,
         first: Option<&str>,
     ) -> Asked {
-        let mut keys = order(secret_keys(materials), supplies, first);
+        let mut keys = secrets_in_order(secret_keys(materials), supplies, first);
         supplies.secret_key = keys.pop();
         let mut next = Try { keys, skew: TimeDelta::zero() };
         loop {
@@ -192,9 +192,7 @@ impl<E: Edge> Engine<E> {
         let request =
             materials.endpoint.revocation(token, &materials.asking, (supplies, &occasion))?;
         let Some(request) = request else {
-            let message = "nothing tells where this provider revokes tokens: set \
-                           spec.revocation.url in its document";
-            return Err(Error::new(Reason::InvalidProvider, message));
+            return Err(Error::new(Reason::InvalidProvider, CANNOT_REVOKE));
         };
         let answer = self.transport.send(request).await?;
         match answer.status {
@@ -209,7 +207,11 @@ impl<E: Edge> Engine<E> {
 
 /// The keys of secrets to try, the first one last: the one that worked before, then the others in
 /// their order, of those that are there.
-pub(super) fn order(keys: &[String], supplies: &Supplies, first: Option<&str>) -> Vec<String> {
+pub(super) fn secrets_in_order(
+    keys: &[String],
+    supplies: &Supplies,
+    first: Option<&str>,
+) -> Vec<String> {
     let mut present: Vec<String> =
         keys.iter().filter(|key| supplies.credentials.has(key)).cloned().collect();
     if present.is_empty() {

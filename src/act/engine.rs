@@ -19,7 +19,7 @@ use crate::api::annotations::{
 use crate::clock::Clock;
 use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey, ownership};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{Digester, Issued, Life, Renewed, Supplies, Transport};
+use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
 use crate::render::{Data, Shown, read_back, render};
 use crate::watch::Materials;
 
@@ -168,9 +168,9 @@ impl<E: Edge> Engine<E> {
             return Some(Outcome::Failed { error, attempt });
         }
         drop(supplies);
-        let deaf = "spec.revoke: nothing tells where this provider revokes tokens";
         let wanted = !case.snapshot.token.spec.revoke.is_empty();
-        let deaf = (wanted && !materials.endpoint.can_revoke()).then(|| deaf.to_owned());
+        let deaf = (wanted && !materials.endpoint.can_revoke())
+            .then(|| format!("spec.revoke: {CANNOT_REVOKE}"));
         let remarks = remark.into_iter().chain(issued.warnings.drain(..)).chain(deaf);
         let remarks: Vec<String> = remarks.collect();
         attempt.remark = (!remarks.is_empty()).then(|| remarks.join("; "));

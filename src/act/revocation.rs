@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tracing::{info, warn};
 
-use super::ask::order;
+use super::ask::secrets_in_order;
 use super::retired::Retired;
 use super::supply::{Supplied, secret_keys};
 use super::{Case, Edge, Engine};
@@ -119,7 +119,7 @@ impl<E: Edge> Engine<E> {
         let Supplied { mut supplies, .. } = self.supply(materials, &namespace).await?;
         // The one that the provider last took.
         let last = case.snapshot.facts.secret_key.as_deref();
-        supplies.secret_key = order(secret_keys(materials), &supplies, last).pop();
+        supplies.secret_key = secrets_in_order(secret_keys(materials), &supplies, last).pop();
         self.revoke(materials, (&supplies, token)).await
     }
 }

@@ -39,7 +39,7 @@ fn is_of_names(path: &[&str]) -> bool {
 
 /// Header names are the same in any case (RFC 9110 section 5.1), so they must meet in one.
 fn canonical(map: Map<String, Value>, path: &[&str]) -> Map<String, Value> {
-    if path != ["request", "headers"] {
+    if !matches!(path, ["request" | "revocation", "headers"]) {
         return map;
     }
     map.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect()
@@ -61,6 +61,7 @@ mod tests {
     #[case::empty_stays_where_something_is_implied(json!({"assertion": {"claims": {"a": "x"}}}), json!({"assertion": {"claims": {"a": "", "sub": ""}}}), json!({"assertion": {"claims": {"sub": ""}}}))]
     #[case::empty_stays_over_empty(json!({"request": {"parameters": {"scope": ""}}}), json!({"request": {"parameters": {"scope": ""}}}), json!({"request": {"parameters": {"scope": ""}}}))]
     #[case::headers_meet_in_any_case(json!({"request": {"headers": {"Accept": "a"}}}), json!({"request": {"headers": {"ACCEPT": "b"}}}), json!({"request": {"headers": {"accept": "b"}}}))]
+    #[case::headers_of_a_revocation(json!({"revocation": {"headers": {"Accept": "a"}}}), json!({"revocation": {"headers": {"ACCEPT": "b"}}}), json!({"revocation": {"headers": {"accept": "b"}}}))]
     #[case::a_parameter_named_headers_is_none(json!({"request": {"parameters": {"headers": {"A": 1}}}}), json!({"request": {"parameters": {"headers": {"a": 2}}}}), json!({"request": {"parameters": {"headers": {"A": 1, "a": 2}}}}))]
     #[case::parameters_keep_their_case(json!({"parameters": {"Scope": "a"}}), json!({"parameters": {"scope": "b"}}), json!({"parameters": {"Scope": "a", "scope": "b"}}))]
     fn overlays(#[case] base: Value, #[case] over: Value, #[case] expected: Value) {

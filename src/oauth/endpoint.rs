@@ -21,6 +21,10 @@ use crate::api::{Algorithm, Grant, ProviderDocument, Request, Revocation};
 use crate::catalogue::Merged;
 use crate::error::Error;
 
+/// What is said where a token is to be revoked and cannot be.
+pub const CANNOT_REVOKE: &str = "nothing tells where this provider revokes tokens: set revocation.url \
+     or issuer in its document";
+
 /// Where a provider comes from, which says how far it may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Provenance {
