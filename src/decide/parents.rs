@@ -119,6 +119,7 @@ fn not_ready(reference: &str, what: &str) -> Error {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
 
@@ -172,5 +173,49 @@ mod tests {
     fn a_parent_that_is_missing_is_waited_for_by_name() {
         let message = found("a", &[("a", &["gone"])]).unwrap_err();
         assert_eq!(message, "spec.tokenRefs.from_gone: OAuthClientToken \"gone\" does not exist");
+    }
+
+    proptest! {
+        /// The square of a graph's closure says of each token whether a way leads back to it.
+        #[test]
+        fn a_cycle_is_found_where_there_is_one(edges in prop::collection::vec((0..7_usize, 0..7_usize), 0..16)) {
+            const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+            let mut reach = [[false; 7]; 7];
+            for (from, to) in &edges {
+                reach[*from][*to] = true;
+            }
+            let direct = reach;
+            for via in 0..7 {
+                for from in 0..7 {
+                    for to in 0..7 {
+                        reach[from][to] |= reach[from][via] && reach[via][to];
+                    }
+                }
+            }
+            let parents_of = |of: usize| -> Vec<&str> {
+                (0..7).filter(|to| direct[of][*to]).map(|to| NAMES[to]).collect()
+            };
+            let owned: Vec<Vec<&str>> = (0..7).map(parents_of).collect();
+            let all: Vec<(&str, &[&str])> =
+                NAMES.iter().zip(&owned).map(|(name, parents)| (*name, parents.as_slice())).collect();
+            for (index, name) in NAMES.iter().enumerate() {
+                match found(name, &all) {
+                    Ok(targets) => {
+                        prop_assert!(!reach[index][index], "{} is made from itself", name);
+                        prop_assert_eq!(targets.len(), owned[index].len());
+                    }
+                    Err(message) => {
+                        prop_assert!(reach[index][index], "{}", message);
+                        // What is named is a way: each step is a reference.
+                        let way: Vec<&str> = message.rsplit(": ").next().unwrap().split(" → ").collect();
+                        prop_assert_eq!((way[0], way[way.len() - 1]), (*name, *name));
+                        for step in way.windows(2) {
+                            let of = |name: &str| NAMES.iter().position(|known| *known == name).unwrap();
+                            prop_assert!(direct[of(step[0])][of(step[1])], "{}", message);
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -255,3 +255,7 @@ fn scalar(name: &str, value: &Value) -> Result<String, Error> {
 #[cfg(test)]
 #[path = "request_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "revocation_tests.rs"]
+mod revocation_tests;
