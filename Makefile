@@ -4,6 +4,10 @@
 SHELL := /bin/bash
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tokenward
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
 .PHONY: help
@@ -25,6 +29,7 @@ test: ## Everything: format, lints, licences, unit tests, simulator, real API se
 .PHONY: lint
 lint: ## Format, clippy, licences and bans
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@$(MAKE) --no-print-directory deny
 
@@ -38,6 +43,19 @@ advisories: $(CARGO_DENY) ## Known vulnerabilities (fetches the advisory databas
 
 $(CARGO_DENY):
 	cargo install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) --root $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
+
+# What is found on the way stays outside the checkout: a crash is under fuzz/artifacts, and what is
+# worth keeping is copied into fuzz/corpus by hand.
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ)/cargo-fuzz ## Each parser against made-up input, FUZZ_SECONDS=300 each
+	@set -e; for target in $(FUZZ_TARGETS); do \
+	  found=$(CACHE)/fuzz/$$target; mkdir -p $$found; \
+	  PATH=$(CARGO_FUZZ):$$PATH RUSTC_BOOTSTRAP=1 cargo fuzz run $$target $$found fuzz/corpus/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
+	done
+
+$(CARGO_FUZZ)/cargo-fuzz:
+	cargo install --quiet --locked cargo-fuzz --version $(CARGO_FUZZ_VERSION) --root $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
 .PHONY: crds
 crds: ## Write crds/ anew from the types

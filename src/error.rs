@@ -186,17 +186,30 @@ impl Error {
     }
 }
 
+/// The longest name that is compared or listed: a Secret's keys are no longer. What a key file
+/// calls its members may fill a Secret, and comparing takes time with the square of that.
+const LONGEST_NAME: usize = 253;
+
+/// As many names are listed as a person may look at.
+const LISTED: usize = 32;
+
 /// `, did you mean …?` where one of `known` is close to `name`, else the list of them.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
+    let short = |name: &&str| name.len() <= LONGEST_NAME;
+    let mut known: Vec<&str> = known.into_iter().filter(short).collect();
     let best = known
         .iter()
+        .filter(|_| short(&name))
         .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), *candidate))
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
         Some((likeness, candidate)) if likeness >= 0.5 => format!("; did you mean {candidate:?}?"),
-        Some(_) => format!("; known: {}", known.join(", ")),
-        None => String::new(),
+        _ if known.is_empty() => String::new(),
+        _ => {
+            let more = if known.len() > LISTED { ", …" } else { "" };
+            known.truncate(LISTED);
+            format!("; known: {}{more}", known.join(", "))
+        }
     }
 }
 
@@ -209,6 +222,18 @@ mod tests {
         assert_eq!(nearest("hots", ["host", "version"]), "; did you mean \"host\"?");
         assert_eq!(nearest("zzz", ["host", "version"]), "; known: host, version");
         assert_eq!(nearest("zzz", []), "");
+    }
+
+    #[test]
+    fn names_too_long_for_a_person_are_neither_compared_nor_listed() {
+        let long = "x".repeat(300_000);
+        assert_eq!(nearest(&long, [long.as_str(), "host"]), "; known: host");
+        assert_eq!(nearest("zzz", [long.as_str(), "host"]), "; known: host");
+        assert_eq!(nearest("zzz", [long.as_str()]), "");
+        let many: Vec<String> = (0..1000).map(|index| format!("key{index}")).collect();
+        let hint = nearest("zzz", many.iter().map(String::as_str));
+        assert!(hint.starts_with("; known: key0, key1, ") && hint.ends_with(", …"), "{hint}");
+        assert!(hint.len() < 1000, "{}", hint.len());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The tokens that a token is made from: which they are, that none is made from itself, and
 //! whether they are good.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -31,11 +32,10 @@ pub fn parents(
     token: &OAuthClientToken,
     find: impl Fn(&str) -> Option<Arc<OAuthClientToken>>,
 ) -> Result<Vec<Parent>, Error> {
-    let own = token.metadata.name.as_deref().unwrap_or_default();
-    if let Some(cycle) = lineage(token, own, &find) {
+    if let Some(circle) = circle(token, &find) {
         return Err(Error::new(
             Reason::InvalidSpec,
-            format!("spec.tokenRefs: no token is made from itself: {}", cycle.join(" → ")),
+            format!("spec.tokenRefs: no token is made from itself: {}", circle.join(" → ")),
         ));
     }
     let references = token.spec.token_refs.iter();
@@ -59,42 +59,40 @@ pub fn parents(
         .collect()
 }
 
-/// Whether a token is made from another of its namespace, be it by way of others.
-pub fn descends(
+/// The names from a token back to itself, where its references lead there.
+fn circle(
     token: &OAuthClientToken,
-    ancestor: &str,
-    find: impl Fn(&str) -> Option<Arc<OAuthClientToken>>,
-) -> bool {
-    lineage(token, ancestor, &find).is_some()
-}
-
-/// The names from a token to one that it is made from, which may be itself.
-fn lineage(
-    token: &OAuthClientToken,
-    ancestor: &str,
     find: &impl Fn(&str) -> Option<Arc<OAuthClientToken>>,
 ) -> Option<Vec<String>> {
     let own = token.metadata.name.clone().unwrap_or_default();
-    let mut paths: Vec<Vec<String>> = vec![vec![own.clone()]];
-    let mut visited: Vec<String> = Vec::new();
-    while let Some(path) = paths.pop() {
-        let last = path.last().cloned().unwrap_or_default();
-        let found = if last == own { None } else { find(&last) };
-        let spec = found.as_ref().map_or(&token.spec, |found| &found.spec);
-        if (found.is_none() && last != own) || visited.contains(&last) {
+    let mut child_of: BTreeMap<String, String> = BTreeMap::new();
+    let mut next = vec![own.clone()];
+    while let Some(name) = next.pop() {
+        let found = if name == own { None } else { find(&name) };
+        if found.is_none() && name != own {
             continue;
         }
-        visited.push(last);
-        for parent in spec.token_refs.values() {
-            let mut longer = path.clone();
-            longer.push(parent.name.clone());
-            if parent.name == ancestor {
-                return Some(longer);
+        let spec = found.as_ref().map_or(&token.spec, |found| &found.spec);
+        for parent in spec.token_refs.values().map(|parent| &parent.name) {
+            if *parent == own {
+                return Some(path(&own, &name, &child_of));
             }
-            paths.push(longer);
+            if !child_of.contains_key(parent) {
+                child_of.insert(parent.clone(), name.clone());
+                next.push(parent.clone());
+            }
         }
     }
     None
+}
+
+/// From a token to its ancestor `last`, and back to itself.
+fn path(own: &str, last: &str, child_of: &BTreeMap<String, String>) -> Vec<String> {
+    let back = std::iter::successors(Some(last), |name| child_of.get(*name).map(String::as_str));
+    let mut names: Vec<String> = back.map(str::to_owned).collect();
+    names.reverse();
+    names.push(own.to_owned());
+    names
 }
 
 impl Parent {
@@ -129,6 +127,7 @@ fn not_ready(reference: &str, what: &str) -> Error {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
 
@@ -179,25 +178,52 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_made_from_a_token_is_below_it() {
-        let all: &[(&str, &[&str])] =
-            &[("top", &["a"]), ("a", &["b"]), ("b", &["a", "gone"]), ("other", &[])];
-        let all: BTreeMap<&str, _> =
-            all.iter().map(|(name, parents)| (*name, token(name, parents))).collect();
-        let below = |ancestor: &str| -> Vec<&str> {
-            let find = |name: &str| all.get(name).cloned();
-            let below = all.iter().filter(|(_, token)| descends(token, ancestor, find));
-            below.map(|(name, _)| *name).collect()
-        };
-        assert_eq!(below("gone"), ["a", "b", "top"]);
-        assert_eq!(below("a"), ["a", "b", "top"]);
-        assert_eq!(below("top"), [""; 0]);
-        assert_eq!(below("other"), [""; 0]);
-    }
-
-    #[test]
     fn a_parent_that_is_missing_is_waited_for_by_name() {
         let message = found("a", &[("a", &["gone"])]).unwrap_err();
         assert_eq!(message, "spec.tokenRefs.from_gone: OAuthClientToken \"gone\" does not exist");
+    }
+
+    proptest! {
+        /// The square of a graph's closure says of each token whether a way leads back to it.
+        #[test]
+        fn a_cycle_is_found_where_there_is_one(edges in prop::collection::vec((0..7_usize, 0..7_usize), 0..16)) {
+            const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+            let mut reach = [[false; 7]; 7];
+            for (from, to) in &edges {
+                reach[*from][*to] = true;
+            }
+            let direct = reach;
+            for via in 0..7 {
+                for from in 0..7 {
+                    for to in 0..7 {
+                        reach[from][to] |= reach[from][via] && reach[via][to];
+                    }
+                }
+            }
+            let parents_of = |of: usize| -> Vec<&str> {
+                (0..7).filter(|to| direct[of][*to]).map(|to| NAMES[to]).collect()
+            };
+            let owned: Vec<Vec<&str>> = (0..7).map(parents_of).collect();
+            let all: Vec<(&str, &[&str])> =
+                NAMES.iter().zip(&owned).map(|(name, parents)| (*name, parents.as_slice())).collect();
+            for (index, name) in NAMES.iter().enumerate() {
+                match found(name, &all) {
+                    Ok(targets) => {
+                        prop_assert!(!reach[index][index], "{} is made from itself", name);
+                        prop_assert_eq!(targets.len(), owned[index].len());
+                    }
+                    Err(message) => {
+                        prop_assert!(reach[index][index], "{}", message);
+                        // What is named is a way: each step is a reference.
+                        let way: Vec<&str> = message.rsplit(": ").next().unwrap().split(" → ").collect();
+                        prop_assert_eq!((way[0], way[way.len() - 1]), (*name, *name));
+                        for step in way.windows(2) {
+                            let of = |name: &str| NAMES.iter().position(|known| *known == name).unwrap();
+                            prop_assert!(direct[of(step[0])][of(step[1])], "{}", message);
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -78,9 +78,12 @@ impl AssertionTemplate {
             let place = format!("{field}.claims.{name}");
             Ok((name.clone(), ParameterTemplate::parse(value, &place)?))
         });
-        let duration = |given: Option<kube::core::Duration>, usual: TimeDelta| {
-            given.and_then(|given| TimeDelta::from_std(given.into()).ok()).unwrap_or(usual)
-        };
+        let lifetime = document.lifetime.map_or(Some(LIFETIME), |given| {
+            time(given).filter(|time| (TimeDelta::seconds(1)..=TimeDelta::hours(24)).contains(time))
+        });
+        let backdate = document.backdate.map_or(Some(TimeDelta::zero()), |given| {
+            time(given).filter(|time| *time <= TimeDelta::hours(1))
+        });
         Ok(Self {
             algorithm,
             key,
@@ -96,8 +99,9 @@ impl AssertionTemplate {
             thumbprints: document.thumbprints.clone().unwrap_or_default(),
             type_: document.type_.clone().unwrap_or_else(|| "JWT".to_owned()),
             audience: optional(&document.audience, "audience")?,
-            lifetime: duration(document.lifetime, LIFETIME),
-            backdate: duration(document.backdate, TimeDelta::zero()),
+            lifetime: lifetime
+                .ok_or_else(|| invalid(format!("{field}.lifetime lies between 1s and 24h")))?,
+            backdate: backdate.ok_or_else(|| invalid(format!("{field}.backdate is at most 1h")))?,
             claims: claims.collect::<Result<_, Error>>()?,
         })
     }
@@ -260,3 +264,12 @@ fn refuse(template: &Template, values: &Values<'_>, what: &str) -> Error {
         None => invalid(format!("assertion.key {what}")),
     }
 }
+
+/// A time that is not negative.
+fn time(given: kube::core::Duration) -> Option<TimeDelta> {
+    TimeDelta::from_std(given.into()).ok().filter(|_| !given.is_negative())
+}
+
+#[cfg(test)]
+#[path = "assertion_tests.rs"]
+mod tests;

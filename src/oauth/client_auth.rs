@@ -223,44 +223,5 @@ fn form(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-    use crate::oauth::testing::{HARD, credentials, endpoint, header as header_of, requested};
-
-    fn header(encoding: &str, id: &str, secret: &str) -> Result<String, Error> {
-        let endpoint = endpoint(&format!(
-            "{{request: {{url: 'https://id.example'}}, basicEncoding: {encoding}}}"
-        ));
-        let request =
-            requested(&endpoint, credentials(&[("client_id", id), ("client_secret", secret)]))?;
-        assert!(request.headers[AUTHORIZATION].is_sensitive());
-        let header = header_of(&request, "authorization").unwrap();
-        let pair = STANDARD.decode(header.strip_prefix("Basic ").unwrap());
-        Ok(String::from_utf8(pair.unwrap()).unwrap())
-    }
-
-    // RFC 6749 section 2.3.1 and appendix B.
-    #[rstest]
-    #[case::form("form", " %&+£€", "x", "+%25%26%2B%C2%A3%E2%82%AC:x")]
-    #[case::form_colon("form", "a:b", "c:d", "a%3Ab:c%3Ad")]
-    #[case::raw("raw", "a b", "c:d%&+/=\"\\é", "a b:c:d%&+/=\"\\é")]
-    #[case::base64("base64", "V1:user:group", "s3cr3t", "VjE6dXNlcjpncm91cA==:czNjcjN0")]
-    fn the_pair_is_encoded_as_asked(
-        #[case] encoding: &str,
-        #[case] id: &str,
-        #[case] secret: &str,
-        #[case] pair: &str,
-    ) {
-        assert_eq!(header(encoding, id, secret).unwrap(), pair);
-    }
-
-    #[test]
-    fn a_colon_in_a_raw_id_is_refused_without_showing_it() {
-        let error = header("raw", "a:bcdefgh", HARD).unwrap_err();
-        assert_eq!(error.reason(), Reason::InvalidCredentials);
-        assert!(error.message().contains("client_id holds a colon"), "{error}");
-        assert!(!error.message().contains("bcdefgh"), "{error}");
-    }
-}
+#[path = "client_auth_tests.rs"]
+mod tests;

@@ -56,9 +56,10 @@ impl Credentials {
         Ok(self)
     }
 
-    /// Whether there is such a key, whatever it holds.
+    /// Whether there is such a key, and something in it.
     pub fn has(&self, key: &str) -> bool {
-        self.values.contains_key(key) || self.not_text.contains(key)
+        let filled = |value: &SecretString| !value.expose_secret().is_empty();
+        self.values.get(key).is_some_and(filled) || self.not_text.contains(key)
     }
 
     /// The value of a key, or an error that names the Secret, the key and the keys that are there.
@@ -127,7 +128,9 @@ impl std::fmt::Debug for Credentials {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
+    use serde_json::json;
 
     use super::*;
     use crate::oauth::testing::credentials;
@@ -177,6 +180,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_nothing_in_it_is_as_good_as_none() {
+        let credentials = credentials(&[("full", "x"), ("empty", "")]);
+        assert!(credentials.has("full") && !credentials.has("empty"));
+    }
+
+    #[test]
     fn a_key_file_that_is_none_is_not_quoted() {
         let error = credentials(&[("key.json", "s3cr3t")]).unpack("key.json").unwrap_err();
         assert_eq!(error.message(), "Secret web/client: key \"key.json\" is not a JSON object");
@@ -193,5 +202,38 @@ mod tests {
         ]);
         assert_eq!(credentials.ending_in_newline(["a", "b", "d", "e", "unknown"]), ["a", "d"]);
         assert_eq!(credentials.get("a").unwrap().expose_secret(), "x\n");
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_key_file_holds_is_there_unless_the_secret_has_its_own(
+            file in prop::collection::btree_map("[a-c]{1,2}", any::<String>(), 0..6),
+            own in prop::collection::btree_map("[a-c]{1,2}", "[^\u{0}]{1,8}", 0..6),
+        ) {
+            let text = json!(file).to_string();
+            let mut values: Vec<(&str, &str)> =
+                own.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            values.push(("key.json", &text));
+            let credentials = credentials(&values).unpack("key.json").unwrap();
+            for (key, value) in &file {
+                let expected = own.get(key).unwrap_or(value);
+                prop_assert_eq!(credentials.has(key), !expected.is_empty());
+                match credentials.get(key) {
+                    Ok(found) => prop_assert_eq!(found.expose_secret(), expected),
+                    Err(error) => prop_assert!(expected.is_empty(), "{}", error),
+                }
+            }
+            for (key, value) in &own {
+                prop_assert_eq!(credentials.get(key).unwrap().expose_secret(), value);
+            }
+        }
+
+        #[test]
+        fn no_key_file_panics_or_is_quoted(file in any::<String>()) {
+            if let Err(error) = credentials(&[("key.json", &file)]).unpack("key.json") {
+                prop_assert_eq!(error.reason(), Reason::InvalidCredentials);
+                prop_assert_eq!(error.message(), "Secret web/client: key \"key.json\" is not a JSON object");
+            }
+        }
     }
 }

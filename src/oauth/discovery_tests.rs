@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -93,4 +94,66 @@ fn a_certificate_is_shown_at_the_alias() {
     };
     assert_eq!(token_endpoint("tls_client_auth"), "https://mtls.id.example/t");
     assert_eq!(token_endpoint("client_secret_basic"), "https://id.example/t");
+}
+
+#[test]
+fn what_is_told_besides_is_known() {
+    let more = json!({"jwks_uri": "https://id.example/keys", "revocation_endpoint": "https://id.example/r",
+        "mtls_endpoint_aliases": {"revocation_endpoint": "https://mtls.id.example/r"}, "made_up": [1]});
+    let metadata = told("https://id.example/realm", &more).unwrap().unwrap();
+    assert_eq!(metadata.jwks_uri().unwrap().as_str(), "https://id.example/keys");
+    let revocation_endpoint = |method: &str| {
+        let spec =
+            format!("{{issuer: 'https://id.example/realm', clientAuthentication: [{method}]}}");
+        metadata.revocation_endpoint(&endpoint(&spec)).unwrap().to_string()
+    };
+    assert_eq!(revocation_endpoint("client_secret_basic"), "https://id.example/r");
+    assert_eq!(revocation_endpoint("self_signed_tls_client_auth"), "https://mtls.id.example/r");
+}
+
+#[test]
+fn an_issuer_without_a_token_endpoint_is_of_no_use() {
+    let body = json!({"issuer": "https://id.example"});
+    let metadata = issuer("https://id.example").read(&json_answer(200, &[], &body)).unwrap();
+    let metadata = metadata.unwrap();
+    let error = metadata.token_endpoint(&endpoint("{issuer: 'https://id.example'}")).unwrap_err();
+    assert!(error.message().contains("https://id.example tells no token_endpoint"));
+    assert!(issuer("https://id.example").not_found().message().contains("set spec.request.url"));
+}
+
+#[rstest]
+#[case(json!("text"))]
+#[case(json!({"issuer": 7}))]
+#[case(json!({"issuer": "https://id.example/realm", "mtls_endpoint_aliases": "s3cr3t"}))]
+fn what_is_no_metadata_is_refused(#[case] body: Value) {
+    let error = issuer("https://id.example/realm").read(&json_answer(200, &[], &body)).unwrap_err();
+    assert_eq!(error.message(), "id.example tells no metadata of an issuer (RFC 8414)");
+}
+
+proptest! {
+    #[test]
+    fn no_metadata_panics_or_is_quoted(
+        status in prop::sample::select(vec![200_u16, 404, 429, 500]),
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            "[a-z]{12,40}".prop_map(|text| json!({"issuer": text, "token_endpoint": text}).to_string().into_bytes()),
+            ("[a-z]{12,40}", "[a-z]{1,40}").prop_map(|(text, path)| json!({
+                "issuer": "https://id.example/realm", "token_endpoint": format!("https://{text}.example/{path}"),
+                "token_endpoint_auth_methods_supported": [text],
+            }).to_string().into_bytes()),
+        ],
+    ) {
+        match issuer("https://id.example/realm").read(&answer(status, &[], &body)) {
+            Ok(Some(metadata)) => prop_assert_eq!(metadata.issuer, "https://id.example/realm"),
+            Ok(None) => prop_assert_eq!(status, 404),
+            Err(error) => {
+                let body = String::from_utf8_lossy(&body);
+                let shown: Vec<char> = error.message().chars().collect();
+                for slice in shown.windows(12) {
+                    let slice: String = slice.iter().collect();
+                    prop_assert!(!body.contains(&slice) || "https://id.example/realm".contains(&slice), "{}", error);
+                }
+            }
+        }
+    }
 }

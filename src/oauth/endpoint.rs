@@ -143,6 +143,11 @@ impl Endpoint {
         self.issuer.as_ref().filter(|_| self.request.url.is_none())
     }
 
+    /// The issuer, where the document names one.
+    pub fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
+    }
+
     /// Who tells where tokens are revoked, where the document does not.
     pub fn revocation_discovery(&self) -> Option<&Issuer> {
         let own = self.revocation.as_ref().and_then(|revocation| revocation.url.as_ref());

@@ -67,3 +67,81 @@ fn is_among(expected: &str, audience: Option<&Value>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::oauth::testing::*;
+
+    const EXPECT: &str = "{tokenType: Bearer, issuer: 'https://{{ host }}/realm', \
+                          audience: '{{ parameters.aud }}'}";
+
+    fn warned(token: &str, (token_type, scopes): (Option<&str>, &str)) -> Vec<String> {
+        let endpoint = endpoint(&format!(
+            "{{request: {{url: 'https://{{{{ host }}}}'}}, variables: {{host: id.example}}, \
+             response: {{expiry: {{default: 1h}}, expect: {EXPECT}}}}}"
+        ));
+        let asking = Asking {
+            scopes: vec!["read".to_owned(), "write".to_owned()],
+            ..asking(&[("aud", "api")])
+        };
+        let body = json!({"access_token": token, "token_type": token_type, "scope": scopes});
+        let supplies = supplies(client());
+        endpoint.read(&json_answer(200, &[], &body), &asking, &supplies).unwrap().warnings
+    }
+
+    fn jwt(claims: &Value) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+
+    const ISSUER: &str = "the token's issuer (iss) is not https://id.example/realm";
+    const AUDIENCE: &str = "the token is not for api (aud)";
+
+    #[rstest]
+    #[case::as_declared(json!({"iss": "https://id.example/realm", "aud": "api"}), &[])]
+    #[case::one_of_several(json!({"iss": "https://id.example/realm", "aud": ["x", "api"]}), &[])]
+    #[case::of_nobody(json!({}), &[ISSUER, AUDIENCE])]
+    #[case::of_another(json!({"iss": "https://id.example/realm/", "aud": "api"}), &[ISSUER])]
+    #[case::for_others(json!({"iss": "https://id.example/realm", "aud": ["x", 1, null]}), &[AUDIENCE])]
+    #[case::for_part_of_it(json!({"iss": "https://id.example/realm", "aud": "api2"}), &[AUDIENCE])]
+    #[case::not_as_text(json!({"iss": ["https://id.example/realm"], "aud": {"api": 1}}), &[ISSUER, AUDIENCE])]
+    fn a_jwt_says_who_it_is_of_and_for(#[case] claims: Value, #[case] expected: &[&str]) {
+        assert_eq!(warned(&jwt(&claims), (Some("bearer"), "")), expected);
+    }
+
+    #[rstest]
+    #[case::any_case(Some("BEARER"), "write read", &[])]
+    #[case::not_told(None, "", &[])]
+    #[case::another(Some("mac"), "", &["the token's type is not Bearer"])]
+    #[case::less(Some("Bearer"), "read other", &["the provider did not grant scope write"])]
+    #[case::none(Some("Bearer"), "x", &["the provider did not grant scope read write"])]
+    fn type_and_scopes_are_compared(
+        #[case] token_type: Option<&str>,
+        #[case] scopes: &str,
+        #[case] expected: &[&str],
+    ) {
+        assert_eq!(warned("opaque", (token_type, scopes)), expected);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_warning_quotes_nothing_of_the_answer(
+            text in "[a-z]{12,30}", (token_type, issuer) in ("[a-z]{12,30}", "[a-z]{12,30}"),
+        ) {
+            let token = jwt(&json!({"iss": issuer, "aud": [text], "exp": null}));
+            for warning in warned(&token, (Some(&token_type), &text)) {
+                for told in [&text, &token_type, &issuer, &token] {
+                    prop_assert!(!warning.contains(told.as_str()), "{}", warning);
+                }
+            }
+        }
+    }
+}

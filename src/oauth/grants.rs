@@ -56,3 +56,54 @@ pub(super) fn revocation() -> Result<BTreeMap<&'static str, ParameterTemplate>, 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::oauth::testing::*;
+
+    /// What is sent where a document says nothing but the grant and where to.
+    #[rstest]
+    #[case("client_credentials", "grant_type=client_credentials")]
+    #[case("refresh_token", "grant_type=refresh_token&refresh_token=r")]
+    #[case("password", "grant_type=password&password=p&username=u")]
+    #[case(
+        "token_exchange",
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=s&\
+         subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token"
+    )]
+    #[case("none", "")]
+    fn a_grant_sends_what_its_rfc_asks_for(#[case] grant: &str, #[case] expected: &str) {
+        let endpoint =
+            endpoint(&format!("{{grant: {grant}, request: {{url: 'https://a.example'}}}}"));
+        let credentials = credentials(&[
+            ("client_id", "c"),
+            ("client_secret", "x"),
+            ("refresh_token", "r"),
+            ("username", "u"),
+            ("password", "p"),
+            ("subject_token", "s"),
+        ]);
+        let request = requested(&endpoint, credentials).unwrap();
+        assert_eq!(body(&request), Some(expected));
+        // RFC 6749 section 2.3.1; RFC 7523 and RFC 8693 leave the client out.
+        let authorized = matches!(grant, "client_credentials" | "refresh_token" | "password");
+        assert_eq!(header(&request, "authorization").is_some(), authorized);
+        assert_eq!(endpoint.needs().scopes, grant != "none");
+        assert_eq!(endpoint.renews(), grant == "refresh_token");
+    }
+
+    #[test]
+    fn a_bearer_grant_hands_in_a_jwt() {
+        let endpoint = endpoint(
+            "{grant: jwt_bearer, request: {url: 'https://a.example'}, assertion: {algorithm: HS256}}",
+        );
+        assert!(endpoint.signs());
+        let request = requested(&endpoint, client()).unwrap();
+        let sent = body(&request).unwrap();
+        let grant = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer";
+        assert!(sent.starts_with("assertion=ey") && sent.ends_with(grant), "{sent}");
+        assert_eq!(header(&request, "authorization"), None);
+    }
+}

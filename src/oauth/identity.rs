@@ -47,3 +47,60 @@ impl Identity {
         Ok(Self { pem: Arc::new(pem.into()), ca, fingerprint })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::oauth::testing::credentials;
+
+    macro_rules! key {
+        ($name:literal) => {
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys/", $name, ".pem"))
+        };
+    }
+
+    fn identity(values: &[(&str, &str)]) -> Result<Identity, Error> {
+        let credentials = credentials(values);
+        Identity::of(&Supplies { credentials, ..Supplies::default() })
+    }
+
+    #[test]
+    fn one_is_told_from_another() {
+        let (crt, rsa) = (("tls.crt", key!("certificate")), ("tls.key", key!("rsa")));
+        let plain = identity(&[crt, rsa]).unwrap();
+        assert_eq!(plain.fingerprint, identity(&[crt, rsa]).unwrap().fingerprint);
+        assert_eq!(plain.ca, None);
+        let pem = plain.pem.expose_secret();
+        assert!(pem.contains("END CERTIFICATE-----\n-----BEGIN PRIVATE KEY"), "two blocks");
+        let others = [
+            identity(&[crt, ("tls.key", key!("es256"))]).unwrap(),
+            identity(&[crt, rsa, ("ca.crt", key!("certificate"))]).unwrap(),
+        ];
+        assert_eq!(others[1].ca.as_deref(), Some(key!("certificate")));
+        for other in &others {
+            assert_ne!(plain.fingerprint, other.fingerprint);
+        }
+    }
+
+    #[rstest]
+    #[case::no_certificate("s3cr3t", key!("rsa"), "key \"tls.crt\" is no certificate in PEM")]
+    #[case::no_key(key!("certificate"), "s3cr3t", "key \"tls.key\" is no private key in PEM")]
+    #[case::swapped(key!("rsa"), key!("certificate"), "key \"tls.crt\" is no certificate in PEM")]
+    fn what_is_none_is_named_and_not_shown(
+        #[case] certificate: &str,
+        #[case] key: &str,
+        #[case] says: &str,
+    ) {
+        let error = identity(&[("tls.crt", certificate), ("tls.key", key)]).err().unwrap();
+        assert_eq!(error.reason(), Reason::InvalidCredentials);
+        assert_eq!(error.message(), format!("Secret web/client: {says}"));
+    }
+
+    #[test]
+    fn a_missing_key_is_missed() {
+        let error = identity(&[("tls.crt", key!("certificate"))]).err().unwrap();
+        assert_eq!(error.reason(), Reason::CredentialsKeyMissing);
+    }
+}

@@ -167,3 +167,7 @@ fn until(expiry: DateTime<Utc>, answer: &Answer) -> TimeDelta {
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(Reason::InvalidResponse, message)
 }
+
+#[cfg(test)]
+#[path = "life_tests.rs"]
+mod tests;

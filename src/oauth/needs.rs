@@ -141,3 +141,106 @@ fn known<'a>(
 fn spec(message: impl Into<String>) -> Error {
     Error::new(Reason::InvalidSpec, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::oauth::testing::*;
+
+    const URL: &str = "request: {url: 'https://a.example/{{ parameters.p }}', \
+                       headers: {X-T: '{{ tokens.t }}', X-A: '{{ serviceAccount.token }}'}}";
+
+    fn keys(endpoint: &str, secret_keys: &[&str], present: &[&str]) -> Vec<String> {
+        let endpoint = endpoint_of(endpoint);
+        let secret_keys: Vec<String> = secret_keys.iter().map(|key| (*key).to_owned()).collect();
+        let present: Vec<(&str, &str)> = present.iter().map(|key| (*key, "x")).collect();
+        let keys = endpoint.needs().keys(&secret_keys, &credentials(&present)).into_iter();
+        keys.map(str::to_owned).collect()
+    }
+
+    fn endpoint_of(more: &str) -> crate::oauth::Endpoint {
+        endpoint(&format!("{{request: {{url: 'https://a.example'}}{more}}}"))
+    }
+
+    #[rstest]
+    #[case::one_secret(&[], &["client_secret"], &["client_id", "client_secret"])]
+    #[case::those_that_are_there(&["a", "b", "c"], &["b", "c"], &["client_id", "b", "c"])]
+    #[case::the_first_where_none_is(&["a", "b"], &["client_secret"], &["client_id", "a"])]
+    fn secret_keys_stand_in_for_the_secret(
+        #[case] secret_keys: &[&str],
+        #[case] present: &[&str],
+        #[case] expected: &[&str],
+    ) {
+        assert_eq!(keys("", secret_keys, present), expected);
+    }
+
+    #[test]
+    fn optional_keys_count_where_they_are_there() {
+        let signs = ", clientAuthentication: [private_key_jwt]";
+        assert_eq!(keys(signs, &[], &[]), ["client_id", "private_key"]);
+        assert_eq!(keys(signs, &[], &["key_id"]), ["client_id", "private_key", "key_id"]);
+        let shows = ", clientAuthentication: [self_signed_tls_client_auth]";
+        assert_eq!(keys(shows, &[], &["ca.crt"]), ["client_id", "tls.crt", "tls.key", "ca.crt"]);
+    }
+
+    #[test]
+    fn what_a_document_takes_is_known() {
+        let endpoint = endpoint(&format!("{{grant: none, {URL}}}"));
+        let needs = endpoint.needs();
+        assert_eq!(needs.parameters().collect::<Vec<_>>(), ["p"]);
+        assert_eq!(needs.tokens().collect::<Vec<_>>(), ["t"]);
+        assert_eq!((needs.service_account, needs.current, needs.scopes), (true, false, false));
+        let error = endpoint_of("").needs().without_credentials().unwrap_err();
+        assert_eq!(error.reason(), Reason::CredentialsNotSpecified);
+        assert!(error.message().contains("client_id, client_secret"), "{error}");
+        assert_eq!(endpoint_of(", grant: none").needs().without_credentials(), Ok(()));
+    }
+
+    #[test]
+    fn the_current_token_begins_as_a_credential() {
+        let endpoint = endpoint_of(
+            ", grant: none, clientAuthentication: [bearer], bearerToken: '{{ current.token }}'",
+        );
+        assert!(endpoint.needs().current && endpoint.renews());
+        assert_eq!(endpoint.needs().credentials().collect::<Vec<_>>(), ["access_token"]);
+    }
+
+    #[rstest]
+    #[case::fits(&["p"], &["t"], true, None)]
+    #[case::a_parameter_may_be_left_out(&[], &["t"], true, None)]
+    #[case::unknown_parameter(&["q"], &["t"], true, Some("spec.parameters.q"))]
+    #[case::unknown_token(&[], &["t", "u"], true, Some("spec.tokenRefs.u"))]
+    #[case::missing_token(&[], &[], true, Some("spec.tokenRefs.t is not set"))]
+    #[case::missing_account(&[], &["t"], false, Some("spec.serviceAccountRef is not set"))]
+    fn what_is_brought_is_what_is_taken(
+        #[case] parameters: &[&str],
+        #[case] tokens: &[&str],
+        #[case] service_account: bool,
+        #[case] says: Option<&str>,
+    ) {
+        let parameters: Vec<(&str, &str)> = parameters.iter().map(|name| (*name, "x")).collect();
+        let asking = Asking {
+            token_refs: tokens.iter().map(|name| (*name).to_owned()).collect(),
+            service_account,
+            ..asking(&parameters)
+        };
+        let checked = endpoint(&format!("{{grant: none, {URL}}}")).needs().check(&asking);
+        match (checked, says) {
+            (Ok(()), None) => {}
+            (Err(error), Some(says)) => {
+                assert_eq!(error.reason(), Reason::InvalidSpec);
+                assert!(error.message().starts_with(says), "{error}");
+            }
+            (checked, says) => panic!("{checked:?}, where {says:?} was expected"),
+        }
+    }
+
+    #[test]
+    fn an_account_without_a_place_is_refused() {
+        let asking = Asking { service_account: true, ..Asking::default() };
+        let error = endpoint_of("").needs().check(&asking).unwrap_err();
+        assert!(error.message().contains("has no place for it"), "{error}");
+    }
+}

@@ -145,10 +145,12 @@ pub(super) fn text(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
+    use serde_json::json;
 
     use super::*;
-    use crate::oauth::testing::answer;
+    use crate::oauth::testing::{answer, json_answer};
 
     #[rstest]
     #[case::pointer("/a/0", r#"{"a": ["x"]}"#, Some("x"))]
@@ -171,5 +173,60 @@ mod tests {
     fn what_is_no_place_is_refused(#[case] text: &str, #[case] says: &str) {
         let error = Place::parse(text, "response.token").unwrap_err();
         assert!(error.message().contains(says), "{error}");
+    }
+
+    #[test]
+    fn the_first_place_that_fits_wins() {
+        let answer =
+            json_answer(200, &[("x-a", "of a header")], &json!({"a": "", "b": 7, "c": "c"}));
+        let reading = Reading::new(&answer);
+        let found = |places: &[&str]| {
+            let places: Vec<String> = places.iter().map(|place| (*place).to_owned()).collect();
+            reading.find(&Places::parse(&places, "here").unwrap(), text)
+        };
+        assert_eq!(found(&["/a", "/b", "/missing", "/c", "header:x-a"]).as_deref(), Some("c"));
+        assert_eq!(found(&["/a", "header:X-A", "/c"]).as_deref(), Some("of a header"));
+        assert_eq!(found(&["/a", "header:x-b", "body"]), None);
+    }
+
+    #[rstest]
+    #[case(json!("x"), Some("x"))]
+    #[case(json!(0), Some("0"))]
+    #[case(json!(-1.5), Some("-1.5"))]
+    #[case(json!(true), Some("true"))]
+    #[case(json!({}), None)]
+    #[case(json!([1]), None)]
+    fn a_scalar_is_compared_as_text(#[case] value: Value, #[case] expected: Option<&str>) {
+        assert_eq!(scalar(&value).as_deref(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn a_member_is_found_by_its_escaped_name(
+            key in any::<String>(), value in any::<String>(), others in any::<[String; 2]>(),
+        ) {
+            let mut body = json!({&others[0]: 1, &others[1]: [2]});
+            body[&key] = json!(value);
+            let answer = json_answer(200, &[], &body);
+            let place = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
+            let place = Place::parse(&place, "here").unwrap();
+            let reading = Reading::new(&answer);
+            let found = reading.at(&place);
+            prop_assert_eq!(found.as_deref().and_then(Value::as_str), Some(value.as_str()));
+        }
+
+        #[test]
+        fn no_place_and_no_body_panics(
+            place in any::<String>(), body in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let answer = answer(200, &[("x-a", "1")], &body);
+            for text in [place.clone(), format!("/{place}"), format!("header:{place}"), "body".to_owned()] {
+                if let Ok(parsed) = Place::parse(&text, "here") {
+                    // What it is called in a message is what was written; names of headers are lower.
+                    prop_assert!(parsed.to_string().eq_ignore_ascii_case(&text));
+                    let _ = Reading::new(&answer).at(&parsed);
+                }
+            }
+        }
     }
 }

@@ -54,6 +54,7 @@ fn until(time: DateTime<Utc>, reading: &Reading<'_>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -123,5 +124,45 @@ mod tests {
         let found = |class| retry_after(&places, (class, &Reading::new(&answer)));
         assert_eq!(found(Class::Throttled), wait.map(Duration::from_millis));
         assert_eq!(found(Class::Transient), None);
+    }
+
+    #[test]
+    fn the_first_place_that_tells_it_wins() {
+        let answer = answer(429, &[("x-a", "soon"), ("x-b", "7"), ("retry-after", "9")], b"{}");
+        let places: Vec<_> = ["/none", "header:x-a", "header:x-b", "header:retry-after"]
+            .map(|at| (Place::parse(at, "errors.retryAfter").unwrap(), RetryAfterKind::Seconds))
+            .into();
+        let found = |class| retry_after(&places, (class, &Reading::new(&answer)));
+        assert_eq!(found(Class::Throttled), Some(Duration::from_secs(7)));
+        assert_eq!(found(Class::Permanent), Some(Duration::from_secs(9)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_wish_is_longer_than_an_hour(
+            value in prop_oneof![
+                "[ -~]{0,30}", "[0-9]{1,25}", "-?[0-9]{1,5}(\\.[0-9]{1,5})?(e[0-9]{1,4})?",
+                "[0-3][0-9] (Jan|Dec) [0-9]{2,6} [0-2][0-9]:[0-5][0-9]:[0-6][0-9] [-+][0-9]{4}",
+            ],
+            date in "[0-3][0-9] (Jan|Dec) [0-9]{2,6} [0-2][0-9]:[0-5][0-9]:[0-6][0-9] [-+][0-9]{4}",
+            kind in prop::sample::select(vec![
+                RetryAfterKind::Auto, RetryAfterKind::Seconds, RetryAfterKind::EpochSeconds,
+            ]),
+        ) {
+            let headers = [("retry-after", value.as_str()), ("date", date.as_str())];
+            let body = serde_json::json!({"wait": value}).to_string();
+            let answer = answer(429, &headers, body.as_bytes());
+            for at in ["header:retry-after", "/wait", "body"] {
+                let places = [(Place::parse(at, "errors.retryAfter").unwrap(), kind)];
+                let wait = retry_after(&places, (Class::Throttled, &Reading::new(&answer)));
+                prop_assert!(wait.is_none_or(|wait| wait <= CAP), "{:?}", wait);
+            }
+        }
+
+        #[test]
+        fn a_number_of_seconds_is_obeyed(seconds in 0..10_000_u64) {
+            let answer = answer(503, &[("retry-after", &seconds.to_string())], b"");
+            prop_assert_eq!(standard(&answer), Some(Duration::from_secs(seconds.min(3600))));
+        }
     }
 }

@@ -258,3 +258,7 @@ pub(super) fn refuse_names<'a>(
 pub(super) fn is_of_request(name: &Name) -> bool {
     !matches!(name, Name::Output(_) | Name::Given(Given::KeySha256 | Given::Revoked))
 }
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

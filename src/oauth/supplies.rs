@@ -85,3 +85,74 @@ impl Supplies {
             .chain(renewed.into_iter().flatten())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::oauth::testing::credentials;
+
+    fn supplies() -> Supplies {
+        Supplies {
+            credentials: credentials(&[
+                ("client_secret", "first"),
+                ("client_secret_2", "second"),
+                ("refresh_token", "old refresh"),
+                ("access_token", "old access"),
+            ]),
+            ..Supplies::default()
+        }
+    }
+
+    #[test]
+    fn what_the_provider_renewed_stands_in_for_the_credential() {
+        let mut supplies = supplies();
+        let shown = |supplies: &Supplies| {
+            let refresh = supplies.credential("refresh_token").unwrap().expose_secret().to_owned();
+            (refresh, supplies.current().unwrap().expose_secret().to_owned())
+        };
+        assert_eq!(shown(&supplies), ("old refresh".to_owned(), "old access".to_owned()));
+        supplies.renewed = Renewed {
+            refresh_token: Some("new refresh".into()),
+            access_token: Some("new access".into()),
+        };
+        assert_eq!(shown(&supplies), ("new refresh".to_owned(), "new access".to_owned()));
+        let values: Vec<&str> = supplies.values().map(ExposeSecret::expose_secret).collect();
+        assert!(values.contains(&"new refresh") && values.contains(&"old access"), "{values:?}");
+    }
+
+    #[test]
+    fn another_key_may_hold_the_secret() {
+        let supplies = Supplies { secret_key: Some("client_secret_2".into()), ..supplies() };
+        let secret = |key: &str| supplies.credential(key).unwrap().expose_secret().to_owned();
+        assert_eq!(
+            (secret("client_secret"), secret("access_token")),
+            ("second".into(), "old access".into())
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named_by_its_field() {
+        let supplies = supplies();
+        assert!(supplies.token("t").unwrap_err().message().starts_with("spec.tokenRefs.t is not"));
+        let error = supplies.service_account().unwrap_err();
+        assert!(error.message().starts_with("spec.serviceAccountRef is not set"), "{error}");
+    }
+
+    #[rstest]
+    #[case((None, None), true)]
+    #[case((Some("r"), None), false)]
+    #[case((None, Some("a")), false)]
+    fn it_is_known_whether_anything_is_new(
+        #[case] (refresh, access): (Option<&str>, Option<&str>),
+        #[case] same: bool,
+    ) {
+        let renewed = Renewed {
+            refresh_token: refresh.map(SecretString::from),
+            access_token: access.map(SecretString::from),
+        };
+        assert_eq!(renewed.same_as(&Renewed::default()), same);
+        assert!(renewed.same_as(&renewed.clone()));
+    }
+}

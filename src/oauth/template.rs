@@ -198,8 +198,10 @@ pub(super) fn invalid(message: impl Into<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
+
+    use super::*;
 
     #[test]
     fn values_are_never_read_as_templates() {
@@ -229,6 +231,47 @@ mod tests {
         let page = include_str!("../../docs/documents.md");
         for (name, _) in Given::ALL {
             assert!(page.contains(&format!("`{{{{ {name} }}}}`")), "{name}");
+        }
+    }
+
+    fn rendered(template: &Template, value: &str) -> String {
+        template.render(|_| value)
+    }
+
+    proptest! {
+        #[test]
+        fn text_without_names_is_itself(text in "[^{]*") {
+            let template = Template::parse(&text, "here").unwrap();
+            prop_assert_eq!(template.names().count(), 0);
+            prop_assert_eq!(rendered(&template, "x"), text);
+        }
+
+        #[test]
+        fn names_are_filled_in_and_nothing_else(
+            texts in prop::collection::vec("[^{]*", 3), value in any::<String>(),
+            names in prop::sample::subsequence(vec![
+                "host", "_a1", "parameters.act-as.x", "credentials.tls.crt", "tokens.t", "outputs.o",
+                "request.uuid", "key.sha256",
+            ], 2),
+            space in prop::sample::select(vec!["", " ", "\t ", "\n"]),
+        ) {
+            let text = format!(
+                "{}{{{{{space}{}{space}}}}}{}{{{{{}}}}}{}",
+                texts[0], names[0], texts[1], names[1], texts[2],
+            );
+            let template = Template::parse(&text, "here").unwrap();
+            let found: Vec<String> = template.names().map(ToString::to_string).collect();
+            prop_assert_eq!(&found, &names);
+            prop_assert_eq!(rendered(&template, &value), texts.join(&value));
+        }
+
+        #[test]
+        fn what_parses_is_written_and_parsed_again(text in "([a-z{} .]|\\{\\{ ?|\\}\\}|parameters\\.){0,12}") {
+            let Ok(template) = Template::parse(&text, "here") else { return Ok(()) };
+            let names: Vec<String> = template.names().map(|name| format!("{{{{ {name} }}}}")).collect();
+            let mut names = names.iter();
+            let written = template.render(|_| names.next().unwrap());
+            prop_assert_eq!(Template::parse(&written, "here"), Ok(template));
         }
     }
 }

@@ -209,3 +209,7 @@ impl<'a> Values<'a> {
 fn exposed(secret: Option<&SecretString>) -> &str {
     secret.map_or("", |secret| secret.expose_secret())
 }
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;
