@@ -62,8 +62,8 @@ crds: ## Write crds/ anew from the types
 	cargo run --quiet --locked --bin tokenward -- crds > crds/tokenward.yaml
 
 .PHONY: docs
-docs: ## Write docs/grants.md anew from the tests
-	TOKENWARD_BLESS=1 cargo test --quiet --locked --test conformance the_page_is_current
+docs: ## Write the generated pages of docs/ anew
+	TOKENWARD_BLESS=1 cargo test --quiet --locked --test conformance --test local page_is_current
 
 .PHONY: cluster
 cluster: ## A real control plane on loopback; kubeconfig and kubectl under target/cluster

@@ -16,7 +16,9 @@ use tracing::{debug, info, warn};
 use crate::act::{Case, ClusterEdge, Engine, Tools};
 use crate::api::OAuthClientToken;
 use crate::clock::Clock;
-use crate::decide::{Delivery, Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, holder};
+use crate::decide::{
+    Delivery, Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, finalizer_change, holder,
+};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
@@ -121,7 +123,8 @@ async fn drive(
 }
 
 async fn reconcile(token: Arc<OAuthClientToken>, context: Arc<Context>) -> Result<Action, Error> {
-    if token.metadata.deletion_timestamp.is_some() {
+    let deleted = token.metadata.deletion_timestamp.is_some();
+    if deleted && finalizer_change(&token).is_none() {
         return Ok(Action::await_change());
     }
     let wait = settle(&*context, &token).await?;
@@ -160,6 +163,7 @@ impl Station for Context {
             facts: Facts::default(),
             means,
             target: None,
+            holds: true,
             delivery: Delivery::Volume,
             resumed_at: self.resumed_at,
         };

@@ -51,6 +51,8 @@ reasons! {
     ServiceAccountTokenDenied => Permanent,
     /// The provider's document, or the request made from it, is wrong.
     InvalidProvider => Permanent,
+    /// The API server does not let tokenward set or remove its finalizer.
+    FinalizerDenied => Permanent,
     /// The token's own spec does not fit its provider.
     InvalidSpec => Permanent,
     /// This operator's settings do not let a namespace bring such a provider.
@@ -134,6 +136,13 @@ impl Error {
     #[must_use]
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// The same, at a field.
+    #[must_use]
+    pub fn at(mut self, field: &str) -> Self {
+        self.message = format!("{field}: {}", self.message);
         self
     }
 

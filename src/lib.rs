@@ -20,6 +20,7 @@
 //! | [`flow`] | the loop through the rooms, once, for both edges: |
 //! | [`controller`] | … a cluster |
 //! | [`local`] | … a directory: manifests in, files out |
+//! | [`check`] | a grant tried once, and told to a person: nothing is written |
 //! | [`api`], [`catalogue`] | the resources; the provider documents |
 //! | [`manifests`] | reading and judging manifests as the API server would |
 //! | [`cli`], [`settings`], [`runtime`] | commands, arguments, process |
@@ -28,6 +29,7 @@
 pub mod act;
 pub mod api;
 pub mod catalogue;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod controller;

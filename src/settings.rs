@@ -141,6 +141,14 @@ impl ControllerSettings {
     }
 }
 
+/// Flags of `release`.
+#[derive(Args, Clone, Debug)]
+pub struct ReleaseArgs {
+    /// Look in this namespace only (repeatable); in all namespaces by default
+    #[arg(long, value_name = "NS", env = "TOKENWARD_NAMESPACE", value_delimiter = ',')]
+    pub namespace: Vec<String>,
+}
+
 /// Flags of `local`.
 #[derive(Args, Clone, Debug)]
 pub struct LocalArgs {

@@ -11,8 +11,11 @@ mod shared;
 pub mod signing_key;
 pub mod template;
 
+/// What takes bytes and panics where something does not hold.
+pub type Target = fn(&[u8]);
+
 /// Every target by name, as its folder in `corpus` is called.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("answer", answer::run),
     ("discovery", discovery::run),
     ("document", document::run),

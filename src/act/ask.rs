@@ -1,5 +1,6 @@
 //! Asking for a token: once, and again only where the answer itself says what to do otherwise.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -7,9 +8,10 @@ use secrecy::SecretString;
 use tracing::{debug, info, warn};
 
 use super::supply::secret_keys;
+use super::witness::Exchange;
 use super::{Edge, Engine};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{Answer, ENTROPY, Issued, Occasion, Supplies};
+use crate::oauth::{Answer, ENTROPY, Issued, Issuer, Metadata, Occasion, Supplies};
 use crate::watch::Materials;
 
 /// Once the engine is stopping, how long an answer is still waited for. What is left of the
@@ -96,15 +98,36 @@ impl<E: Edge> Engine<E> {
         supplies: &Supplies,
         skew: TimeDelta,
     ) -> Option<(Result<Issued, Error>, Option<Answer>)> {
-        let (endpoint, asking) = (&materials.endpoint, &materials.asking);
         let occasion = match self.occasion(materials, skew).await {
             Ok(occasion) => occasion,
             Err(error) => return Some((Err(error), None)),
         };
-        if endpoint.is_local() {
-            return Some((endpoint.sign(asking, (supplies, &occasion)), None));
+        let (issued, answer) = self.exchange(materials, supplies, &occasion).await?;
+        if let Some(witness) = &self.witness {
+            let answer = answer.as_ref();
+            witness.exchange(&Exchange {
+                materials,
+                supplies,
+                occasion: &occasion,
+                skew,
+                answer,
+                issued: issued.as_ref(),
+            });
         }
-        let request = match endpoint.request(asking, supplies, &occasion) {
+        Some((issued, answer))
+    }
+
+    async fn exchange(
+        &self,
+        materials: &Materials,
+        supplies: &Supplies,
+        occasion: &Occasion,
+    ) -> Option<(Result<Issued, Error>, Option<Answer>)> {
+        let (endpoint, asking) = (&materials.endpoint, &materials.asking);
+        if endpoint.is_local() {
+            return Some((endpoint.sign(asking, (supplies, occasion)), None));
+        }
+        let request = match endpoint.request(asking, supplies, occasion) {
             Ok(request) => request,
             Err(error) => return Some((Err(error), None)),
         };
@@ -122,9 +145,9 @@ impl<E: Edge> Engine<E> {
                 if let Some(issuer) = endpoint.discovery().filter(|_| refused) {
                     self.discovery.doubt(issuer);
                 }
-                (issued.map_err(|error| self.ambiguous(materials, error)), Some(answer))
+                (issued.map_err(|error| ambiguous(materials, error)), Some(answer))
             }
-            Err(error) => (Err(self.ambiguous(materials, error)), None),
+            Err(error) => (Err(ambiguous(materials, error)), None),
         })
     }
 
@@ -135,7 +158,7 @@ impl<E: Edge> Engine<E> {
         skew: TimeDelta,
     ) -> Result<Occasion, Error> {
         let metadata = match materials.endpoint.discovery() {
-            Some(issuer) => Some(self.discovery.metadata(issuer).await?),
+            Some(issuer) => Some(self.metadata(issuer).await?),
             None => None,
         };
         let mut entropy = [0; ENTROPY];
@@ -145,16 +168,8 @@ impl<E: Edge> Engine<E> {
         Ok(Occasion { now: self.clock.now() + skew, entropy, metadata })
     }
 
-    /// A request that uses up what it is made from may have done so although nobody saw its answer.
-    fn ambiguous(&self, materials: &Materials, error: Error) -> Error {
-        let unseen = matches!(error.reason(), Reason::ProviderTimeout | Reason::ProviderError);
-        match materials.endpoint.renews() && unseen && error.class() == Class::Transient {
-            true => {
-                debug!("whether the provider has renewed what was sent is not known");
-                error.with_class(Class::Ambiguous)
-            }
-            false => error,
-        }
+    async fn metadata(&self, issuer: &Issuer) -> Result<Arc<Metadata>, Error> {
+        self.discovery.metadata(issuer, self.witness.as_deref()).await
     }
 
     async fn grace_is_over(&self) {
@@ -172,7 +187,7 @@ impl<E: Edge> Engine<E> {
         if let (None, Some(issuer)) =
             (&occasion.metadata, materials.endpoint.revocation_discovery())
         {
-            occasion.metadata = Some(self.discovery.metadata(issuer).await?);
+            occasion.metadata = Some(self.metadata(issuer).await?);
         }
         let request =
             materials.endpoint.revocation(token, &materials.asking, (supplies, &occasion))?;
@@ -194,7 +209,7 @@ impl<E: Edge> Engine<E> {
 
 /// The keys of secrets to try, the first one last: the one that worked before, then the others in
 /// their order, of those that are there.
-fn order(keys: &[String], supplies: &Supplies, first: Option<&str>) -> Vec<String> {
+pub(super) fn order(keys: &[String], supplies: &Supplies, first: Option<&str>) -> Vec<String> {
     let mut present: Vec<String> =
         keys.iter().filter(|key| supplies.credentials.has(key)).cloned().collect();
     if present.is_empty() {
@@ -207,4 +222,16 @@ fn order(keys: &[String], supplies: &Supplies, first: Option<&str>) -> Vec<Strin
     }
     present.reverse();
     present
+}
+
+/// A request that uses up what it is made from may have done so although nobody saw its answer.
+fn ambiguous(materials: &Materials, error: Error) -> Error {
+    let unseen = matches!(error.reason(), Reason::ProviderTimeout | Reason::ProviderError);
+    match materials.endpoint.renews() && unseen && error.class() == Class::Transient {
+        true => {
+            debug!("whether the provider has renewed what was sent is not known");
+            error.with_class(Class::Ambiguous)
+        }
+        false => error,
+    }
 }

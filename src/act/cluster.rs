@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::{Edge, Kept, TargetWrite, refuse_privileged_type};
 use crate::api::annotations::Owner;
 use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken, ServiceAccountRef};
-use crate::decide::{Holder, SecretKey, TargetMeta, holder, not_owned};
+use crate::decide::{FinalizerChange, Holder, SecretKey, TargetMeta, holder, not_owned};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
@@ -62,8 +62,13 @@ impl ClusterEdge {
         &self,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ApiError> {
+        self.slot(in_time(request)).await
+    }
+
+    /// Waits for a place among the API requests under way.
+    pub(super) async fn slot<T>(&self, work: impl Future<Output = T>) -> T {
         let _place = self.in_flight.acquire().await;
-        in_time(request).await
+        work.await
     }
 
     async fn round(&self, write: &TargetWrite, seen: Option<&TargetMeta>) -> Result<Round, Error> {
@@ -210,6 +215,14 @@ impl Edge for ClusterEdge {
 
     async fn keep(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
         self.keep_of(credentials, kept).await
+    }
+
+    async fn change_finalizer(
+        &self,
+        token: &OAuthClientToken,
+        change: FinalizerChange,
+    ) -> Result<(), Error> {
+        self.change_finalizer_of(token, change).await
     }
 
     async fn may_adopt(&self, key: &SecretKey) -> Result<(), Error> {

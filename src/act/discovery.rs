@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::warn;
 
+use super::witness::Witness;
 use crate::clock::Clock;
 use crate::error::{Class, Error};
 use crate::oauth::{Issuer, Metadata, Transport};
@@ -38,7 +39,11 @@ impl Discovery {
     }
 
     /// An issuer's metadata.
-    pub(super) async fn metadata(&self, issuer: &Issuer) -> Result<Arc<Metadata>, Error> {
+    pub(super) async fn metadata(
+        &self,
+        issuer: &Issuer,
+        witness: Option<&dyn Witness>,
+    ) -> Result<Arc<Metadata>, Error> {
         let slot = self.slot(issuer);
         let mut slot = slot.lock().await;
         let age = slot.as_ref().map(|known| self.clock.now() - known.asked_at);
@@ -47,7 +52,7 @@ impl Discovery {
         {
             return Ok(Arc::clone(&known.metadata));
         }
-        match (self.ask(issuer).await, slot.as_ref(), age) {
+        match (self.ask(issuer, witness).await, slot.as_ref(), age) {
             (Ok(metadata), ..) => {
                 let metadata = Arc::new(metadata);
                 let asked_at = self.clock.now();
@@ -69,9 +74,14 @@ impl Discovery {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(issuer);
     }
 
-    async fn ask(&self, issuer: &Issuer) -> Result<Metadata, Error> {
+    async fn ask(&self, issuer: &Issuer, witness: Option<&dyn Witness>) -> Result<Metadata, Error> {
         for request in issuer.requests() {
-            let answer = self.transport.send(request).await?;
+            let url = request.url().clone();
+            let answer = self.transport.send(request).await;
+            if let Some(witness) = witness {
+                witness.discovery(&url, answer.as_ref());
+            }
+            let answer = answer?;
             if let Some(metadata) = issuer.read(&answer)? {
                 return Ok(metadata);
             }

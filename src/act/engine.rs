@@ -8,9 +8,10 @@ use tracing::{info, warn};
 
 use super::discovery::Discovery;
 use super::gates::Gates;
-use super::renewal::{Kept, Renewals};
+use super::renewal::{Kept, Renewals, seed};
 use super::retired::RetiredTokens;
 use super::supply::{Supplied, credentials};
+use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
@@ -33,6 +34,7 @@ pub struct Engine<E> {
     pub(super) renewals: Renewals,
     pub(super) retired: RetiredTokens,
     pub(super) stopping: CancellationToken,
+    pub(super) witness: Option<Arc<dyn Witness>>,
     gates: Gates,
 }
 
@@ -57,8 +59,15 @@ impl<E: Edge> Engine<E> {
             renewals: Renewals::default(),
             retired: RetiredTokens::default(),
             gates: Gates::default(),
+            witness: None,
             stopping,
         }
+    }
+
+    /// The same with somebody who sees what is asked and answered.
+    #[must_use]
+    pub fn watched_by(self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness: Some(witness), ..self }
     }
 
     /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, or the
@@ -68,6 +77,11 @@ impl<E: Edge> Engine<E> {
             (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
             (Plan::Revoke, materials) => Some(self.revoke_due(case, materials.as_ref()).await),
+            (Plan::Part, _) => {
+                self.part(case).await;
+                Some(Outcome::Parted)
+            }
+            (Plan::Finalizer(change), _) => self.change_finalizer(case, change).await,
             (Plan::WriteAgain { from, held }, _) => Some(self.write_again(case, &from, held).await),
             (Plan::Wait { .. } | Plan::VerifyInputs | Plan::Fetch(_), _) => None,
         }
@@ -154,7 +168,11 @@ impl<E: Edge> Engine<E> {
             return Some(Outcome::Failed { error, attempt });
         }
         drop(supplies);
-        let remarks: Vec<String> = remark.into_iter().chain(issued.warnings.drain(..)).collect();
+        let deaf = "spec.revoke: nothing tells where this provider revokes tokens";
+        let wanted = !case.snapshot.token.spec.revoke.is_empty();
+        let deaf = (wanted && !materials.endpoint.can_revoke()).then(|| deaf.to_owned());
+        let remarks = remark.into_iter().chain(issued.warnings.drain(..)).chain(deaf);
+        let remarks: Vec<String> = remarks.collect();
         attempt.remark = (!remarks.is_empty()).then(|| remarks.join("; "));
         let former = self.former(case, &order).await;
         let fetched = Fetched { issued, order: &order, inputs: &inputs };
@@ -187,7 +205,7 @@ impl<E: Edge> Engine<E> {
         if renewed.same_as(former) {
             return Ok(());
         }
-        let seed = self.renewals.seed(&supplies.credentials, &self.digester);
+        let seed = seed(&supplies.credentials, &self.digester);
         self.keep(&source.secret, Kept { seed, renewed }).await
     }
 

@@ -5,26 +5,32 @@ mod ask;
 mod cluster;
 mod discovery;
 mod engine;
+mod finalizer;
 mod gates;
 mod kept;
+mod rehearsal;
 mod renewal;
 mod retired;
 mod revocation;
 mod service_account;
 mod supply;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 
 pub use cluster::ClusterEdge;
 pub use engine::{Engine, Tools};
+pub(crate) use finalizer::change_finalizers;
+pub use rehearsal::Rehearsal;
 pub use renewal::Kept;
+pub use witness::{Exchange, Witness};
 
 use secrecy::SecretString;
 
 use crate::api::annotations::Owner;
-use crate::api::{PRIVILEGED_SECRET_TYPES, ServiceAccountRef};
-use crate::decide::{SecretKey, Snapshot, TargetMeta};
+use crate::api::{OAuthClientToken, PRIVILEGED_SECRET_TYPES, ServiceAccountRef};
+use crate::decide::{FinalizerChange, SecretKey, Snapshot, TargetMeta};
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
@@ -88,6 +94,13 @@ pub trait Edge: Send + Sync + 'static {
         &self,
         credentials: &SecretKey,
         kept: &Kept,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Sets or removes the finalizer of a resource.
+    fn change_finalizer(
+        &self,
+        token: &OAuthClientToken,
+        change: FinalizerChange,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Whether a target whose owner consents is of a kind that may be taken over.

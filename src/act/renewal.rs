@@ -43,13 +43,6 @@ impl Renewals {
             None => drop(unsaved.remove(credentials)),
         }
     }
-
-    /// Digest of what is renewed, as the credentials Secret has it.
-    pub(super) fn seed(&self, credentials: &Credentials, digester: &Digester) -> String {
-        let digest = |key: &str| credentials.get(key).map(|value| digester.credential(value));
-        let [refresh, access] = ["refresh_token", "access_token"].map(|key| digest(key).ok());
-        format!("{}/{}", refresh.unwrap_or_default(), access.unwrap_or_default())
-    }
 }
 
 impl<E: Edge> Engine<E> {
@@ -76,5 +69,44 @@ impl<E: Edge> Engine<E> {
                 }
             }
         }
+    }
+}
+
+/// Digest of what is renewed, as the credentials Secret has it.
+pub(super) fn seed(credentials: &Credentials, digester: &Digester) -> String {
+    let digest = |key: &str| credentials.get(key).map(|value| digester.credential(value));
+    let [refresh, access] = ["refresh_token", "access_token"].map(|key| digest(key).ok());
+    format!("{}/{}", refresh.unwrap_or_default(), access.unwrap_or_default())
+}
+
+/// Whether credentials that were renewed are still those of now, by their seeds. Digests that were
+/// made with another key say nothing: what was renewed is not given up for that, for what it began
+/// with is used up.
+pub(super) fn is_same_seed(kept: &str, now: &str) -> bool {
+    let key_id = |digest: &str| digest.split_once('.').map(|(id, _)| id.to_owned());
+    let same = |(kept, now): (&str, &str)| match (key_id(kept), key_id(now)) {
+        (Some(a), Some(b)) if a != b => true,
+        _ => kept == now,
+    };
+    kept.split('/').count() == now.split('/').count()
+        && kept.split('/').zip(now.split('/')).all(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::is_same_seed;
+
+    #[rstest]
+    #[case::the_same("k.a/", "k.a/", true)]
+    #[case::replaced("k.a/", "k.b/", false)]
+    #[case::the_other_replaced("k.a/k.c", "k.a/k.d", false)]
+    #[case::another_key("k.a/", "l.b/", true)]
+    #[case::taken_away("k.a/", "/", false)]
+    #[case::added("k.a/", "k.a/l.b", false)]
+    #[case::unreadable("", "k.a/", false)]
+    fn seeds(#[case] kept: &str, #[case] now: &str, #[case] same: bool) {
+        assert_eq!(is_same_seed(kept, now), same);
     }
 }

@@ -21,8 +21,13 @@ pub(super) struct Retired {
 pub(super) struct RetiredTokens(Mutex<HashMap<String, Vec<Retired>>>);
 
 impl RetiredTokens {
-    pub(super) fn add(&self, uid: &str, retired: Retired) {
+    pub(super) fn add(&self, uid: &str, retired: Retired, now: DateTime<Utc>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What has expired need not be revoked: so nothing is kept of resources that are gone.
+        all.retain(|_, of_one| {
+            of_one.retain(|former| former.expires_at > now);
+            !of_one.is_empty()
+        });
         all.entry(uid.to_owned()).or_default().push(retired);
     }
 
@@ -58,12 +63,23 @@ mod tests {
         let tokens = RetiredTokens::default();
         for second in [30, 10, 20] {
             let retired = Retired { token: "t".into(), revoke_at: at(second), expires_at: at(100) };
-            tokens.add("u", retired);
+            tokens.add("u", retired, at(0));
         }
         let (due, next) = tokens.take_due("u", at(20));
         assert_eq!(due.iter().map(|r| r.revoke_at).collect::<Vec<_>>(), [at(10), at(20)]);
         assert_eq!(next, Some(at(30)));
         assert_eq!(tokens.take_all("u").len(), 1);
         assert_eq!(tokens.take_due("u", at(100)).1, None);
+    }
+
+    #[test]
+    fn what_has_expired_is_not_kept() {
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let tokens = RetiredTokens::default();
+        let retired =
+            |expires| Retired { token: "t".into(), revoke_at: at(5), expires_at: at(expires) };
+        tokens.add("gone", retired(10), at(0));
+        tokens.add("here", retired(100), at(10));
+        assert_eq!((tokens.take_all("gone").len(), tokens.take_all("here").len()), (0, 1));
     }
 }

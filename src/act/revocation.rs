@@ -8,7 +8,9 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tracing::{info, warn};
 
+use super::ask::order;
 use super::retired::Retired;
+use super::supply::{Supplied, secret_keys};
 use super::{Case, Edge, Engine};
 use crate::api::{RevokeOn, keys};
 use crate::decide::{FetchOrder, HeldToken, Outcome, SecretKey};
@@ -23,15 +25,7 @@ impl<E: Edge> Engine<E> {
     /// The token that the target holds, where it is to be revoked after it is replaced.
     pub(super) async fn former(&self, case: &Case, order: &FetchOrder) -> Option<SecretString> {
         let held = order.held.as_ref().filter(|_| order.revoke_after.is_some())?;
-        let owner = case.snapshot.owner();
-        let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
-        match self.edge.read(&key, &owner).await {
-            Ok(data) => data?.remove(keys::ACCESS_TOKEN),
-            Err(error) => {
-                warn!(token = %owner, %error, "the former token cannot be read, nor revoked later");
-                None
-            }
-        }
+        self.read_held(case, held).await
     }
 
     /// Notes a token that was replaced. Tells when it is to be revoked; a provider that hands back
@@ -48,7 +42,7 @@ impl<E: Edge> Engine<E> {
         }
         let revoke_at = self.clock.now() + order.revoke_after?;
         let retired = Retired { token: former, revoke_at, expires_at: held.expires_at };
-        self.retired.add(uid(&case.snapshot.token), retired);
+        self.retired.add(uid(&case.snapshot.token), retired, self.clock.now());
         Some(revoke_at)
     }
 
@@ -62,8 +56,8 @@ impl<E: Edge> Engine<E> {
         Outcome::Revoked { next }
     }
 
-    /// Revokes everything that a resource leaves behind, where its spec asks for that. It ends
-    /// after 10 s at the latest.
+    /// Revokes everything that a resource leaves behind, where its spec asks for that and with what
+    /// still exists. It ends after 10 s at the latest.
     pub async fn part(&self, case: &Case) {
         let retired = self.retired.take_all(uid(&case.snapshot.token));
         if !case.snapshot.token.spec.revoke.contains(&RevokeOn::Deletion) {
@@ -71,14 +65,32 @@ impl<E: Edge> Engine<E> {
         }
         let owner = case.snapshot.owner();
         let parting = async {
-            let last = self.edge.read(&case.target_key(), &owner).await;
-            let last = last.ok().flatten().and_then(|mut data| data.remove(keys::ACCESS_TOKEN));
+            let last = self.last(case).await;
             for token in retired.into_iter().map(|retired| retired.token).chain(last) {
                 self.try_to_revoke(case, (case.materials.as_ref(), token)).await;
             }
         };
         if tokio::time::timeout(PARTING, parting).await.is_err() {
             warn!(token = %owner, "it is deleted before the provider could revoke its token");
+        }
+    }
+
+    /// The token that a resource holds, while it is good.
+    async fn last(&self, case: &Case) -> Option<SecretString> {
+        let now = self.clock.now();
+        let held = case.snapshot.facts.held.as_ref().filter(|held| held.expires_at > now)?;
+        self.read_held(case, held).await
+    }
+
+    async fn read_held(&self, case: &Case, held: &HeldToken) -> Option<SecretString> {
+        let owner = case.snapshot.owner();
+        let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
+        match self.edge.read(&key, &owner).await {
+            Ok(data) => data?.remove(keys::ACCESS_TOKEN),
+            Err(error) => {
+                warn!(token = %owner, %error, "a token cannot be read, nor be revoked");
+                None
+            }
         }
     }
 
@@ -92,7 +104,7 @@ impl<E: Edge> Engine<E> {
             warn!(token = %owner, "a token cannot be revoked: its provider or credentials are gone");
             return;
         };
-        match self.supply_and_revoke(&owner.namespace, (materials, &token)).await {
+        match self.supply_and_revoke(case, (materials, &token)).await {
             Ok(()) => info!(token = %owner, "a token that is not needed any more was revoked"),
             Err(error) => warn!(token = %owner, %error, "a token could not be revoked"),
         }
@@ -100,12 +112,14 @@ impl<E: Edge> Engine<E> {
 
     async fn supply_and_revoke(
         &self,
-        namespace: &str,
+        case: &Case,
         (materials, token): (&Materials, &SecretString),
     ) -> Result<(), Error> {
-        let supplied = self.supply(materials, namespace).await?;
-        let mut supplies = supplied.supplies;
-        supplies.secret_key = None;
+        let namespace = case.snapshot.owner().namespace;
+        let Supplied { mut supplies, .. } = self.supply(materials, &namespace).await?;
+        // The one that the provider last took.
+        let last = case.snapshot.facts.secret_key.as_deref();
+        supplies.secret_key = order(secret_keys(materials), &supplies, last).pop();
         self.revoke(materials, (&supplies, token)).await
     }
 }

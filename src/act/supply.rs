@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::renewal::Kept;
+use super::renewal::{Kept, is_same_seed, seed};
 use super::{Edge, Engine};
 use crate::api::keys;
 use crate::decide::{CredentialsSource, Parent};
@@ -90,9 +90,9 @@ impl<E: Edge> Engine<E> {
             Some(unsaved) => Some(unsaved),
             None => self.edge.renewed(&source.secret).await?,
         };
-        let seed = self.renewals.seed(credentials, &self.digester);
+        let seed = seed(credentials, &self.digester);
         Ok(kept
-            .filter(|kept: &Kept| kept.seed == seed)
+            .filter(|kept: &Kept| is_same_seed(&kept.seed, &seed))
             .map(|kept| kept.renewed)
             .unwrap_or_default())
     }

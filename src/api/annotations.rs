@@ -18,6 +18,8 @@ pub const ALLOW: &str = "tokenward.dev/allow";
 pub const RENEWED_OF: &str = "tokenward.dev/renewed-of";
 /// On the same: digest of the credentials that it began with.
 pub const SEED: &str = "tokenward.dev/seed";
+/// The finalizer of an `OAuthClientToken` whose token is to be revoked when it is deleted.
+pub const REVOKE_FINALIZER: &str = "tokenward.dev/revoke";
 /// On an `OAuthClientToken`: any new value asks for a refresh.
 pub const REFRESH_REQUESTED_AT: &str = "tokenward.dev/refresh-requested-at";
 

@@ -81,17 +81,28 @@ pub struct Merged {
 /// Longest chain of presets; the catalogue's own is two.
 const MAX_DEPTH: usize = 8;
 
-static CATALOGUE: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
-    documents::DOCUMENTS
-        .iter()
-        // A document that does not parse fails the test below, never a running operator.
-        .filter_map(|(name, text)| Some((*name, serde_yaml::from_str(text).ok()?)))
-        .collect()
-});
+/// Read when they are asked for: an operator uses a handful of them.
+static CATALOGUE: LazyLock<BTreeMap<&'static str, LazyLock<Option<Entry>, Reader>>> =
+    LazyLock::new(|| documents::DOCUMENTS.iter().map(lazily).collect());
+
+type Reader = Box<dyn FnOnce() -> Option<Entry> + Send>;
+
+fn lazily(
+    (name, text): &(&'static str, &'static str),
+) -> (&'static str, LazyLock<Option<Entry>, Reader>) {
+    let text = *text;
+    // A document that does not parse fails the test below, never a running operator.
+    (name, LazyLock::new(Box::new(move || serde_yaml::from_str(text).ok())))
+}
 
 /// The catalogue, by preset name.
-pub fn entries() -> &'static BTreeMap<&'static str, Entry> {
-    &CATALOGUE
+pub fn entries() -> BTreeMap<&'static str, &'static Entry> {
+    CATALOGUE.iter().filter_map(|(name, entry)| Some((*name, entry.as_ref()?))).collect()
+}
+
+/// The names of all presets.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CATALOGUE.keys().copied()
 }
 
 /// Merges a document over its preset, and that over its own.
@@ -100,7 +111,7 @@ pub fn merge(document: &ProviderDocument) -> Result<Merged, Error> {
     let mut inputs = BTreeMap::new();
     let mut preset = document.preset.clone();
     while let Some(name) = preset {
-        let entry = find(&name)?;
+        let entry = find(&name).map_err(|error| error.at("spec.preset"))?;
         for (variable, input) in &entry.inputs {
             inputs.entry(variable.clone()).or_insert_with(|| input.clone());
         }
@@ -121,13 +132,12 @@ pub fn merge(document: &ProviderDocument) -> Result<Merged, Error> {
     Ok(Merged { document, inputs })
 }
 
-fn find(name: &str) -> Result<&'static Entry, Error> {
-    entries().get(name).ok_or_else(|| {
-        let hint = nearest(name, entries().keys().copied());
-        Error::new(
-            Reason::InvalidProvider,
-            format!("spec.preset: the catalogue has no document {name:?}{hint}"),
-        )
+/// One entry of the catalogue.
+pub fn find(name: &str) -> Result<&'static Entry, Error> {
+    let found = CATALOGUE.get(name).and_then(|entry| entry.as_ref());
+    found.ok_or_else(|| {
+        let hint = nearest(name, names());
+        Error::new(Reason::InvalidProvider, format!("the catalogue has no document {name:?}{hint}"))
     })
 }
 

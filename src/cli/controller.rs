@@ -47,7 +47,7 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
 }
 
 /// Where the API server listens: token requests never go there.
-async fn api_server(config: &Config) -> Result<Vec<SocketAddr>, Failure> {
+pub(super) async fn api_server(config: &Config) -> Result<Vec<SocketAddr>, Failure> {
     let url = &config.cluster_url;
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 });

@@ -11,7 +11,7 @@ use super::{Failure, block_on, print};
 use crate::local::{LocalSettings, Runner, Source};
 use crate::manifests::{Complaint, Severity, fingerprint, read_outside};
 use crate::runtime::{init_logs, stop_signal};
-use crate::settings::{CommonArgs, LocalArgs};
+use crate::settings::{CommonArgs, LocalArgs, PLATFORM_NAMESPACE};
 
 /// How often the manifests are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -111,7 +111,11 @@ impl Inputs {
         for warning in warnings {
             warn!("{warning}");
         }
-        if errors.is_empty() { Ok(Source::new(reading.manifests)) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Source::new(reading.manifests, PLATFORM_NAMESPACE))
+        } else {
+            Err(errors)
+        }
     }
 
     fn fingerprint(&self) -> u64 {

@@ -5,6 +5,7 @@ mod controller;
 mod crds;
 mod local;
 mod providers;
+mod release;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -32,10 +33,13 @@ enum Command {
     /// Run without a cluster: manifests in, files out. A ClusterOAuthProvider's own credentials are
     /// looked for in namespace `default`
     Local(crate::settings::LocalArgs),
-    /// Validate manifests as the API server would, without one
+    /// Validate manifests as the API server would, without one; with --fetch, try them out
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinitions
     Crds,
+    /// Remove tokenward's finalizers, so that nothing holds its resources when it is uninstalled.
+    /// Stop the controller first: it would set them again
+    Release(crate::settings::ReleaseArgs),
     /// The catalogue of providers
     Providers(providers::ProvidersArgs),
 }
@@ -55,8 +59,9 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Controller(args) => controller::run(&cli.common, args),
         Command::Local(args) => local::run(&cli.common, &args),
-        Command::Check(args) => check::execute(&args),
+        Command::Check(args) => check::execute(&cli.common, &args),
         Command::Crds => crds::run(),
+        Command::Release(args) => release::run(&cli.common, &args),
         Command::Providers(args) => providers::run(args),
     };
     match result {

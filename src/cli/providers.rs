@@ -3,8 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{Failure, print};
-use crate::catalogue::entries;
-use crate::error::nearest;
+use crate::catalogue::{entries, find, names};
 
 #[derive(Args, Debug)]
 pub(super) struct ProvidersArgs {
@@ -26,18 +25,13 @@ enum ProvidersCommand {
 pub(super) fn run(args: ProvidersArgs) -> Result<(), Failure> {
     match args.command.unwrap_or(ProvidersCommand::List) {
         ProvidersCommand::List => {
-            let width = entries().keys().map(|name| name.len()).max().unwrap_or_default();
+            let width = names().map(str::len).max().unwrap_or_default();
             entries()
                 .iter()
                 .try_for_each(|(name, entry)| print(&format!("{name:width$}  {}\n", entry.title)))
         }
         ProvidersCommand::Show { name } => {
-            let Some(entry) = entries().get(name.as_str()) else {
-                let hint = nearest(&name, entries().keys().copied());
-                return Err(Failure::Usage(format!(
-                    "the catalogue has no document {name:?}{hint}"
-                )));
-            };
+            let entry = find(&name).map_err(|error| Failure::Usage(error.message().to_owned()))?;
             let text =
                 serde_yaml::to_string(entry).map_err(|error| Failure::Failed(error.to_string()))?;
             print(&text)

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::facts::{Facts, HeldToken, REFRESHED};
+use super::finalizer::finalizer_change;
 use super::plan::Verdicts;
 use super::snapshot::Snapshot;
 use crate::api::annotations::format_time;
@@ -23,10 +24,7 @@ pub(super) fn verdicts(
         fresh: match (trouble, good) {
             _ if suspended => fresh_while_suspended(good, now),
             (Some(error), _) => no(error.reason().as_str(), error.message()),
-            (None, Some(_)) => match &snapshot.facts.remark {
-                Some(remark) => yes("Refreshed", format!("{REFRESHED}; {remark}")),
-                None => yes("Refreshed", REFRESHED),
-            },
+            (None, Some(_)) => yes("Refreshed", refreshed(snapshot)),
             (None, None) => no("Pending", "a token is about to be requested"),
         },
         stalled: match trouble {
@@ -36,6 +34,18 @@ pub(super) fn verdicts(
             _ => no("Progressing", "nothing waits for a person"),
         },
     }
+}
+
+fn refreshed(snapshot: &Snapshot) -> String {
+    let Snapshot { token, facts, .. } = snapshot;
+    let wanted = finalizer_change(token);
+    let tried = facts.finalizer.as_ref().filter(|tried| Some(tried.change) == wanted);
+    let denied = tried.and_then(|tried| tried.error.as_ref()).map(Error::message);
+    let mut told = REFRESHED.to_owned();
+    for remark in facts.remark.as_deref().into_iter().chain(denied) {
+        told = format!("{told}; {remark}");
+    }
+    told
 }
 
 /// What went wrong last. One hiccup on our side does not hide what the provider said.

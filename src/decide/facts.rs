@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::finalizer::{FINALIZER_REMARK, FinalizerTry};
 use super::snapshot::TargetMeta;
 use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time, whole_seconds,
@@ -47,6 +48,10 @@ pub struct Facts {
     pub remark: Option<String>,
     /// The key of the credentials Secret whose secret the provider last took.
     pub secret_key: Option<String>,
+    /// What was last done about the finalizer. Not remembered over a restart.
+    pub finalizer: Option<FinalizerTry>,
+    /// Whether the resource is deleted and its tokens are revoked, as far as that was possible.
+    pub parted: bool,
     /// When former tokens are to be revoked. Not remembered over a restart, for neither are they.
     pub revoke_at: Option<DateTime<Utc>>,
 }
@@ -139,10 +144,10 @@ impl Facts {
             setback: None,
             repairs: None,
             secret_key: status.client_secret_key.clone(),
+            finalizer: None,
+            parted: false,
             revoke_at: None,
-            remark: conditions::find(&status.conditions, conditions::FRESH)
-                .and_then(|fresh| fresh.message.strip_prefix(REFRESHED)?.strip_prefix("; "))
-                .map(str::to_owned),
+            remark: remark(status),
         }
     }
 
@@ -209,6 +214,14 @@ impl HeldToken {
             fingerprint: None,
         })
     }
+}
+
+/// What was remarked of the last refresh; what is said of the finalizer is found out again.
+fn remark(status: &OAuthClientTokenStatus) -> Option<String> {
+    let fresh = conditions::find(&status.conditions, conditions::FRESH)?;
+    let remarks = fresh.message.strip_prefix(REFRESHED)?.strip_prefix("; ")?;
+    let remark = remarks.split(FINALIZER_REMARK).next()?.trim_end_matches("; ");
+    (!remark.is_empty()).then(|| remark.to_owned())
 }
 
 fn failure(status: &OAuthClientTokenStatus) -> Option<Error> {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::{Facts, HeldToken, Repairs, Seen, Setback};
+use super::finalizer::{FinalizerChange, FinalizerTry};
 use super::schedule::{self, Backoff, after, min_interval};
 use crate::api::annotations::whole_seconds;
 use crate::error::{Class, Error, Reason};
@@ -41,6 +42,17 @@ pub enum Outcome {
     Revoked {
         /// When the next one is to be.
         next: Option<DateTime<Utc>>,
+    },
+    /// The resource is deleted and its tokens were revoked, as far as that was possible.
+    Parted,
+    /// The finalizer was set or removed, or could not be.
+    Finalizer {
+        /// What was to be done.
+        change: FinalizerChange,
+        /// For which generation of the resource.
+        generation: Option<i64>,
+        /// Why it was not.
+        error: Option<Error>,
     },
     /// The token that was there is not good enough to be written again: a fetch must follow.
     NothingToWriteAgain,
@@ -95,6 +107,11 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson) -> Facts {
             setback: None,
             ..facts
         },
+        Outcome::Parted => Facts { parted: true, ..facts },
+        Outcome::Finalizer { change, generation, error } => {
+            let tried = tried(&facts, (change, generation, error), lesson);
+            Facts { finalizer: Some(tried), ..facts }
+        }
         Outcome::Revoked { next } => Facts { revoke_at: next, ..facts },
         Outcome::NothingToWriteAgain => Facts { held: None, setback: None, ..facts },
     }
@@ -191,6 +208,20 @@ fn is_of_the_same_kind(facts: &Facts, error: &Error, attempt: &Attempt) -> bool 
     let before = facts.failure.as_ref();
     before.is_none_or(|before| is_permanent(before) == is_permanent(error))
         && facts.attempted == attempt.inputs
+}
+
+fn tried(
+    facts: &Facts,
+    (change, generation, error): (FinalizerChange, Option<i64>, Option<Error>),
+    lesson: Lesson,
+) -> FinalizerTry {
+    let before = facts.finalizer.as_ref().filter(|tried| tried.change == change);
+    let failures = before.filter(|tried| tried.error.is_some()).map_or(0, |tried| tried.failures);
+    let failures = failures.saturating_add(1);
+    let backoff = Backoff { remaining: None, ..backoff(facts, lesson, failures) };
+    // The watch tells of our own change long before.
+    let wait = error.as_ref().map_or(TimeDelta::minutes(1), |error| backoff.after(error));
+    FinalizerTry { change, generation, failures, until: after(lesson.now, wait), error }
 }
 
 fn backoff(facts: &Facts, lesson: Lesson, failures: u32) -> Backoff {

@@ -5,6 +5,7 @@
 mod admission;
 mod conditions;
 mod facts;
+mod finalizer;
 mod learn;
 mod ownership;
 mod parents;
@@ -23,9 +24,10 @@ mod view;
 
 pub use admission::{Applicant, CredentialsSource, SecretKey, admit, own_credentials};
 pub use facts::{Facts, HeldToken, Repairs, Seen, Setback};
+pub use finalizer::{FinalizerChange, FinalizerTry, finalizer_change};
 pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};
-pub use parents::{Parent, parents};
+pub use parents::{Parent, descends, parents};
 pub use plan::{FetchOrder, Plan, Verdicts, decide};
 pub use schedule::{Delivery, Pace};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

@@ -32,7 +32,7 @@ pub fn parents(
     find: impl Fn(&str) -> Option<Arc<OAuthClientToken>>,
 ) -> Result<Vec<Parent>, Error> {
     let own = token.metadata.name.as_deref().unwrap_or_default();
-    if let Some(cycle) = cycle(own, token, &find) {
+    if let Some(cycle) = lineage(token, own, &find) {
         return Err(Error::new(
             Reason::InvalidSpec,
             format!("spec.tokenRefs: no token is made from itself: {}", cycle.join(" → ")),
@@ -59,26 +59,36 @@ pub fn parents(
         .collect()
 }
 
-/// The names from a token back to itself, where its references lead there.
-fn cycle(
-    start: &str,
+/// Whether a token is made from another of its namespace, be it by way of others.
+pub fn descends(
     token: &OAuthClientToken,
+    ancestor: &str,
+    find: impl Fn(&str) -> Option<Arc<OAuthClientToken>>,
+) -> bool {
+    lineage(token, ancestor, &find).is_some()
+}
+
+/// The names from a token to one that it is made from, which may be itself.
+fn lineage(
+    token: &OAuthClientToken,
+    ancestor: &str,
     find: &impl Fn(&str) -> Option<Arc<OAuthClientToken>>,
 ) -> Option<Vec<String>> {
-    let mut paths: Vec<Vec<String>> = vec![vec![start.to_owned()]];
+    let own = token.metadata.name.clone().unwrap_or_default();
+    let mut paths: Vec<Vec<String>> = vec![vec![own.clone()]];
     let mut visited: Vec<String> = Vec::new();
     while let Some(path) = paths.pop() {
         let last = path.last().cloned().unwrap_or_default();
-        let found = if last == start { None } else { find(&last) };
+        let found = if last == own { None } else { find(&last) };
         let spec = found.as_ref().map_or(&token.spec, |found| &found.spec);
-        if (found.is_none() && last != start) || visited.contains(&last) {
+        if (found.is_none() && last != own) || visited.contains(&last) {
             continue;
         }
         visited.push(last);
         for parent in spec.token_refs.values() {
             let mut longer = path.clone();
             longer.push(parent.name.clone());
-            if parent.name == start {
+            if parent.name == ancestor {
                 return Some(longer);
             }
             paths.push(longer);
@@ -167,6 +177,23 @@ mod tests {
     fn a_token_above_a_cycle_is_not_part_of_it() {
         let all: &[(&str, &[&str])] = &[("top", &["a"]), ("a", &["b"]), ("b", &["a"])];
         assert_eq!(found("top", all), Ok(vec!["web/a".to_owned()]));
+    }
+
+    #[test]
+    fn whoever_is_made_from_a_token_is_below_it() {
+        let all: &[(&str, &[&str])] =
+            &[("top", &["a"]), ("a", &["b"]), ("b", &["a", "gone"]), ("other", &[])];
+        let all: BTreeMap<&str, _> =
+            all.iter().map(|(name, parents)| (*name, token(name, parents))).collect();
+        let below = |ancestor: &str| -> Vec<&str> {
+            let find = |name: &str| all.get(name).cloned();
+            let below = all.iter().filter(|(_, token)| descends(token, ancestor, find));
+            below.map(|(name, _)| *name).collect()
+        };
+        assert_eq!(below("gone"), ["a", "b", "top"]);
+        assert_eq!(below("a"), ["a", "b", "top"]);
+        assert_eq!(below("top"), [""; 0]);
+        assert_eq!(below("other"), [""; 0]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::HeldToken;
+use super::finalizer::FinalizerChange;
 use super::ownership::{Holder, not_owned};
 use super::schedule::Pace;
 use super::snapshot::Snapshot;
@@ -28,6 +29,10 @@ pub enum Plan {
     Fetch(FetchOrder),
     /// Revoke former tokens that nobody can hold any more.
     Revoke,
+    /// The resource is deleted: revoke its tokens.
+    Part,
+    /// Set or remove the finalizer.
+    Finalizer(FinalizerChange),
     /// Write the token that is there again: to the target itself, whose metadata is not as it
     /// should be, or from the Secret that was the target before.
     WriteAgain {
@@ -90,6 +95,9 @@ impl FetchOrder {
 /// Decides. `random` is in `0.0..1.0`.
 pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     let view = View::new(snapshot, now);
+    if let Some(plan) = view.parting() {
+        return plan;
+    }
     if let Holder::Another(whose) = view.holder() {
         return view.refuse(&not_owned(snapshot.secret_name(), whose));
     }
@@ -121,7 +129,12 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
         return mend.unwrap_or_else(|| view.wait(Some(due), None));
     }
     Plan::Fetch(FetchOrder {
-        pace: Pace { delivery: snapshot.delivery, min_interval: means.min_interval, random },
+        pace: Pace {
+            delivery: snapshot.delivery,
+            min_interval: means.min_interval,
+            max_interval: means.max_interval,
+            random,
+        },
         refresh_request: snapshot.refresh_request().map(str::to_owned),
         without_target: view.good().is_none(),
         held: snapshot.facts.held.clone(),

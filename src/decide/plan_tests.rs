@@ -2,7 +2,7 @@ use rstest::rstest;
 
 use super::super::testing::Told::{Fetch, Verify, Wait};
 use super::super::testing::{DIGEST, Scene, Told, at, error, foreign, held, written};
-use super::super::{Attempt, HeldToken, Means, Outcome, Repairs, Setback, TargetMeta};
+use super::super::{Attempt, Delivery, HeldToken, Means, Outcome, Repairs, Setback, TargetMeta};
 use super::*;
 use crate::api::annotations::{ALLOW, EXPIRES_AT, INPUTS, OWNER};
 use crate::api::keys;
@@ -137,7 +137,7 @@ fn refused_credentials_wait_without_polling_until_they_change() {
     let refused = verified(Scene::new().touched(), Err(error(Reason::InvalidCredentials)));
     assert_eq!(refused.told(100), Wait(None));
     assert_eq!(refused.told(1_000_000), Wait(None));
-    let means = Means { seen: "shape/3".into(), min_interval: None };
+    let means = Means { seen: "shape/3".into(), min_interval: None, max_interval: None };
     assert_eq!(refused.means(Ok(means)).told(101), Fetch);
 }
 
@@ -406,4 +406,39 @@ fn times_at_the_ends_of_the_calendar_do_no_harm() {
 fn triples<T: Copy>(of: [T; 3]) -> impl Iterator<Item = (T, T, T)> {
     of.into_iter()
         .flat_map(move |a| of.into_iter().flat_map(move |b| of.into_iter().map(move |c| (a, b, c))))
+}
+
+#[rstest]
+#[case::volume(Delivery::Volume, 100)]
+#[case::watch(Delivery::Watch, 15)]
+fn a_former_token_is_revoked_after_the_readers_delay_and_ten_seconds(
+    #[case] delivery: Delivery,
+    #[case] seconds: i64,
+) {
+    let order = |scene: &Scene| match scene.decide(80_000) {
+        Plan::Fetch(order) => order.revoke_after,
+        plan => panic!("{plan:?}"),
+    };
+    let mut scene = Scene::holding(100_000);
+    scene.0.delivery = delivery;
+    assert_eq!(order(&scene), None, "nobody asked for it");
+    let scene = scene.token(|token| token.spec.revoke = vec![crate::api::RevokeOn::Rotation]);
+    assert_eq!(order(&scene), Some(TimeDelta::seconds(seconds)));
+    // What is not there cannot be revoked.
+    assert_eq!(order(&scene.clone().target(None)), None);
+    let rotated = scene.learn(80_000, |attempt| Outcome::Published {
+        held: HeldToken {
+            issued_at: at(80_000),
+            expires_at: at(180_000),
+            refresh_at: at(160_000),
+            ..held(1)
+        },
+        attempt: Attempt { revoke_at: Some(at(80_000 + seconds)), ..attempt },
+    });
+    let target = written(rotated.0.facts.held.as_ref().unwrap(), &rotated.0.owner());
+    let rotated = rotated.target(Some(target));
+    assert_eq!(rotated.told(80_001), Told::Wait(Some(80_000 + seconds)));
+    assert_eq!(rotated.told(80_000 + seconds), Told::Revoke);
+    let done = rotated.learn(80_000 + seconds, |_| Outcome::Revoked { next: None });
+    assert_eq!(done.told(80_000 + seconds), Told::Wait(Some(160_000)));
 }

@@ -62,6 +62,8 @@ pub struct Pace {
     pub delivery: Delivery,
     /// The document's `limits.minInterval`.
     pub min_interval: Option<TimeDelta>,
+    /// The document's `limits.maxInterval`.
+    pub max_interval: Option<TimeDelta>,
     /// In `0.0..1.0`.
     pub random: f64,
 }
@@ -70,8 +72,24 @@ impl Pace {
     /// When the next token is due: before the expiry by the lead, jittered by 5 % of it.
     pub fn refresh_at(&self, issued_at: DateTime<Utc>, expires_at: DateTime<Utc>) -> DateTime<Utc> {
         let life = (expires_at - issued_at).max(TimeDelta::zero());
-        let lead = (self.delivery.delay() + RETRIES + SKEW).clamp(life / 5, life / 2);
-        after(expires_at, -scale(lead, 0.95 + 0.1 * self.random))
+        let due = after(expires_at, -scale(self.lead(life), 0.95 + 0.1 * self.random));
+        let latest = self.max_interval.map(|most| after(issued_at, scale(most, 0.95)));
+        latest.map_or(due, |latest| due.min(latest))
+    }
+
+    /// How long before its end a token of such a life is refreshed.
+    pub fn lead(&self, life: TimeDelta) -> TimeDelta {
+        self.wanted_lead().clamp(life / 5, life / 2)
+    }
+
+    /// How long it takes until a new token has reached its readers, should not all go well.
+    pub fn wanted_lead(&self) -> TimeDelta {
+        self.delivery.delay() + RETRIES + SKEW
+    }
+
+    /// The least time between the success that gave a token of such a life and the next request.
+    pub fn floor(&self, life: TimeDelta) -> TimeDelta {
+        min_interval(self.min_interval, life)
     }
 
     /// When to ask again a provider that handed back the token we have: half of what remains
@@ -217,7 +235,16 @@ mod tests {
     }
 
     fn pace(delivery: Delivery) -> Pace {
-        Pace { delivery, min_interval: None, random: 0.5 }
+        Pace { delivery, min_interval: None, max_interval: None, random: 0.5 }
+    }
+
+    #[test]
+    fn what_ends_unused_is_used_in_time() {
+        let most = TimeDelta::seconds(1000);
+        let pace = Pace { max_interval: Some(most), ..pace(Delivery::Watch) };
+        assert_eq!(pace.refresh_at(at(0), at(86_400)), at(950));
+        // Where the token's own life is shorter, that counts.
+        assert_eq!(pace.refresh_at(at(0), at(900)), at(720));
     }
 
     // The table of docs/adr/0010-schedule.md and more.

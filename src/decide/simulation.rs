@@ -90,8 +90,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(answer: Answer, min_interval: Option<i64>, seed: u64) -> Self {
-        let means =
-            Means { seen: "0/0".into(), min_interval: min_interval.map(TimeDelta::seconds) };
+        let means = Means {
+            seen: "0/0".into(),
+            min_interval: min_interval.map(TimeDelta::seconds),
+            max_interval: None,
+        };
         Self {
             now: at(0),
             scene: Snapshot {
@@ -99,6 +102,7 @@ impl World {
                 facts: Facts::default(),
                 means: Ok(means),
                 target: None,
+                holds: true,
                 delivery: Delivery::Volume,
                 resumed_at: at(0),
             },
@@ -185,7 +189,7 @@ impl World {
                 let min_interval = self.min_interval();
                 self.scene.means = match lost {
                     true => Err(error(Reason::ProviderNotFound)),
-                    false => Ok(Means { seen: String::new(), min_interval }),
+                    false => Ok(Means { seen: String::new(), min_interval, max_interval: None }),
                 };
             }
             Event::RefuseCredentials(refuses) => {
@@ -255,6 +259,7 @@ impl World {
                 Plan::Fetch(order) => self.fetch(order),
                 Plan::WriteAgain { from, held } => self.write_again(&from, held),
                 Plan::Revoke => Outcome::Revoked { next: None },
+                Plan::Part | Plan::Finalizer(_) => panic!("nothing asks for a finalizer"),
             };
             self.learn(outcome);
         }

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub means: Result<Means, Error>,
     /// The target Secret's metadata, where it exists.
     pub target: Option<TargetMeta>,
+    /// Whether the resource can be kept from going until its token is revoked.
+    pub holds: bool,
     /// How the token reaches its readers.
     pub delivery: Delivery,
     /// When this process took up its work: what was overdue then is spread.
@@ -36,6 +38,8 @@ pub struct Means {
     pub seen: String,
     /// The document's `limits.minInterval`.
     pub min_interval: Option<TimeDelta>,
+    /// The document's `limits.maxInterval`.
+    pub max_interval: Option<TimeDelta>,
 }
 
 /// What is known of a target Secret without its values.

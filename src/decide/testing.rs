@@ -96,6 +96,8 @@ pub(super) enum Told {
     Fetch,
     WriteAgain(String),
     Revoke,
+    Part,
+    Finalizer(FinalizerChange),
 }
 
 pub(super) fn told(plan: &Plan) -> Told {
@@ -104,6 +106,8 @@ pub(super) fn told(plan: &Plan) -> Told {
         Plan::VerifyInputs => Told::Verify,
         Plan::Fetch(_) => Told::Fetch,
         Plan::Revoke => Told::Revoke,
+        Plan::Part => Told::Part,
+        Plan::Finalizer(change) => Told::Finalizer(*change),
         Plan::WriteAgain { from, .. } => Told::WriteAgain(from.clone()),
     }
 }
@@ -118,8 +122,9 @@ impl Scene {
         Self(Snapshot {
             token: Arc::new(token()),
             facts: Facts::default(),
-            means: Ok(Means { seen: SEEN.into(), min_interval: None }),
+            means: Ok(Means { seen: SEEN.into(), min_interval: None, max_interval: None }),
             target: None,
+            holds: true,
             delivery: Delivery::Volume,
             resumed_at: at(-1_000_000),
         })
@@ -167,12 +172,12 @@ impl Scene {
 
     pub(super) fn min_interval(self, seconds: i64) -> Self {
         let min_interval = Some(TimeDelta::seconds(seconds));
-        self.means(Ok(Means { seen: SEEN.into(), min_interval }))
+        self.means(Ok(Means { seen: SEEN.into(), min_interval, max_interval: None }))
     }
 
     /// The credentials, or the shape of the request, have another version now.
     pub(super) fn touched(self) -> Self {
-        self.means(Ok(Means { seen: "shape/2".into(), min_interval: None }))
+        self.means(Ok(Means { seen: "shape/2".into(), min_interval: None, max_interval: None }))
     }
 
     pub(super) fn requested(self, value: &str) -> Self {

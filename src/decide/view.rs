@@ -20,10 +20,10 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(2);
 
 /// A snapshot at one moment.
 pub(super) struct View<'a> {
-    snapshot: &'a Snapshot,
-    facts: &'a Facts,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) facts: &'a Facts,
     holder: Holder,
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
 }
 
 /// What is known of the inputs without reading them.
@@ -237,6 +237,7 @@ impl<'a> View<'a> {
             self.mend_at(),
             self.set_back_until(),
             self.facts.revoke_at,
+            self.facts.finalizer.as_ref().map(|tried| tried.until),
         ];
         Plan::Wait {
             until: wake_ups.into_iter().flatten().filter(|at| *at > self.now).min(),

@@ -14,7 +14,9 @@ use super::{Source, is_segment};
 use crate::act::{Edge, Kept, TargetWrite};
 use crate::api::annotations::{OWNER, Owner};
 use crate::api::{OAuthClientToken, ServiceAccountRef};
-use crate::decide::{ControllerRef, Holder, SecretKey, TargetMeta, holder, not_owned};
+use crate::decide::{
+    ControllerRef, FinalizerChange, Holder, SecretKey, TargetMeta, holder, not_owned,
+};
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
@@ -113,6 +115,15 @@ impl Edge for LocalEdge {
 
     async fn keep(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
         self.keep_of(credentials, kept)
+    }
+
+    /// Nothing holds a manifest: that a token is gone from them is noticed afterwards.
+    async fn change_finalizer(
+        &self,
+        _: &OAuthClientToken,
+        _: FinalizerChange,
+    ) -> Result<(), Error> {
+        Ok(())
     }
 
     async fn may_adopt(&self, _: &SecretKey) -> Result<(), Error> {

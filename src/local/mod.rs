@@ -8,12 +8,14 @@
 
 mod atomic;
 mod edge;
+mod generations;
 mod renewed;
 mod run;
 mod source;
 mod state;
 
 pub use edge::LocalEdge;
+pub(crate) use generations::generations;
 pub use run::{LocalSettings, Runner, Verdict};
 pub use source::Source;
 

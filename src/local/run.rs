@@ -14,10 +14,11 @@ use tracing::{error, info, warn};
 
 use super::Source;
 use super::edge::LocalEdge;
+use super::generations::generations;
 use super::state::State;
 use crate::act::{Case, Edge, Engine, Tools};
-use crate::api::OAuthClientToken;
 use crate::api::conditions::{self, FRESH, READY};
+use crate::api::{OAuthClientToken, RevokeOn};
 use crate::clock::Clock;
 use crate::decide::{Delivery, Facts, Holder, Means, SecretKey, Snapshot, holder};
 use crate::error::{Error, Reason};
@@ -101,19 +102,22 @@ impl Runner {
         })
     }
 
-    /// Fetches what is due and tells how each token stands.
+    /// Fetches what is due and tells how each token stands. What others are made from comes first.
     pub async fn once(self: Arc<Self>) -> Vec<Verdict> {
-        let mut tasks = JoinSet::new();
-        for token in self.engine.edge.source().tokens() {
-            let (runner, token) = (Arc::clone(&self), Arc::clone(token));
-            // A person is waiting: no backoff of an earlier run holds this one up.
-            runner.take_up(&token, |facts| Facts { retry_at: None, ..facts });
-            tasks.spawn(async move {
-                let done = runner.fetch_what_is_due(&token).await;
-                runner.verdict(&token, done.as_ref().err())
-            });
+        let mut verdicts = Vec::new();
+        for generation in generations(self.engine.edge.source().tokens()) {
+            let mut tasks = JoinSet::new();
+            for token in generation {
+                let runner = Arc::clone(&self);
+                // A person is waiting: no backoff of an earlier run holds this one up.
+                runner.take_up(&token, |facts| Facts { retry_at: None, ..facts });
+                tasks.spawn(async move {
+                    let done = runner.fetch_what_is_due(&token).await;
+                    runner.verdict(&token, done.as_ref().err())
+                });
+            }
+            verdicts.extend(tasks.join_all().await);
         }
-        let mut verdicts = tasks.join_all().await;
         verdicts.sort_by(|a, b| a.token.cmp(&b.token));
         verdicts
     }
@@ -194,7 +198,13 @@ impl Runner {
     }
 
     /// Removes what a token that is gone from the manifests has left.
-    async fn leave(&self, token: &OAuthClientToken) {
+    async fn leave(&self, token: &Arc<OAuthClientToken>) {
+        if token.spec.revoke.contains(&RevokeOn::Deletion) {
+            match self.case(token).await {
+                Ok(case) => self.engine.part(&case).await,
+                Err(error) => warn!(token = full_name(token), %error, "it cannot be revoked"),
+            }
+        }
         let held = self.ledger.facts(uid(token)).and_then(|facts| facts.held);
         self.ledger.forget(uid(token));
         let Some(held) = held else { return };
@@ -316,6 +326,7 @@ fn snapshot(
         facts,
         means,
         target: None,
+        holds: false,
         delivery: Delivery::Watch,
         // A person waits, or a few tokens at most: nothing needs spreading.
         resumed_at: DateTime::UNIX_EPOCH,

@@ -11,23 +11,24 @@ use crate::decide::{Applicant, CredentialsSource, SecretKey, admit, own_credenti
 use crate::error::{Error, Reason, nearest};
 use crate::manifests::{Key, Manifests, SecretManifest};
 use crate::oauth::{Credentials, Digester, Endpoint};
-use crate::settings::PLATFORM_NAMESPACE;
 use crate::watch::{Resolved, compile};
 
 type Endpoints = HashMap<Key, Result<Arc<Endpoint>, Error>>;
 
 /// What the manifests say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Source {
     manifests: Manifests,
     tokens: Vec<Arc<OAuthClientToken>>,
     providers: Endpoints,
     cluster_providers: Endpoints,
+    /// Where the platform's own credentials lie.
+    platform_namespace: String,
 }
 
 impl Source {
     /// Makes manifests ready.
-    pub fn new(manifests: Manifests) -> Self {
+    pub fn new(manifests: Manifests, platform_namespace: &str) -> Self {
         let tokens =
             manifests.tokens.values().map(|token| Arc::new(token.object.clone())).collect();
         let namespaced = manifests.providers.iter().map(|(key, provider)| {
@@ -40,16 +41,17 @@ impl Source {
             )
         });
         let (providers, cluster_providers) = (namespaced.collect(), cluster.collect());
-        Self { manifests, tokens, providers, cluster_providers }
+        let platform_namespace = platform_namespace.to_owned();
+        Self { manifests, tokens, providers, cluster_providers, platform_namespace }
     }
 
     /// The tokens.
-    pub(super) fn tokens(&self) -> &[Arc<OAuthClientToken>] {
+    pub(crate) fn tokens(&self) -> &[Arc<OAuthClientToken>] {
         &self.tokens
     }
 
     /// A token's provider and credentials, or why it may not or cannot use them.
-    pub(super) fn resolve(&self, token: &OAuthClientToken) -> Result<Resolved, Error> {
+    pub(crate) fn resolve(&self, token: &OAuthClientToken) -> Result<Resolved, Error> {
         let (endpoint, credentials) = self.provider(token)?;
         let namespace = token.namespace();
         let parents = parents(token, |name| {
@@ -79,14 +81,14 @@ impl Source {
                     self.manifests.cluster_providers.get(&key).map(|found| &found.object.spec);
                 // The same manifests that the endpoint is from.
                 let spec = spec.ok_or_else(|| in_no_manifest(kind, &key, ""))?;
-                let credentials = admit(spec, applicant, PLATFORM_NAMESPACE)?;
+                let credentials = admit(spec, applicant, &self.platform_namespace)?;
                 Ok((endpoint.clone()?, credentials))
             }
         }
     }
 
     /// The values of a credentials Secret.
-    pub(super) fn credentials(&self, key: &SecretKey) -> Result<Credentials, Error> {
+    pub(crate) fn credentials(&self, key: &SecretKey) -> Result<Credentials, Error> {
         let secret = self.secret(key)?;
         refuse_privileged_type(key, Some(&secret.type_))?;
         Ok(secret.credentials())

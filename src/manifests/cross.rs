@@ -100,7 +100,7 @@ impl<'a> Check<'a> {
         if !self.provider_exists(token, kind, &key) {
             return;
         }
-        let Some(credentials) = self.admission(token, kind, &key) else { return };
+        let Ok(credentials) = self.admission(token, kind, &key) else { return };
         let Some(endpoint) = self.endpoints.get(&(kind, key)).cloned() else { return };
         let spec = &token.object.spec;
         let asking = Asking::of(spec);
@@ -171,13 +171,13 @@ impl<'a> Check<'a> {
         there
     }
 
-    /// Whose credentials the token is asked with; `None`, and a complaint, where it is refused.
+    /// Whose credentials the token is asked with; a complaint where it is refused.
     fn admission(
         &mut self,
         token: &Sourced<OAuthClientToken>,
         kind: ProviderKind,
         key: &Key,
-    ) -> Option<Option<CredentialsSource>> {
+    ) -> Result<Option<CredentialsSource>, ()> {
         let spec = &token.object.spec;
         let namespace = token.object.metadata.namespace.clone().unwrap_or_default();
         let cluster_provider = match kind {
@@ -185,13 +185,13 @@ impl<'a> Check<'a> {
             ProviderKind::ClusterOAuthProvider => self.manifests.cluster_providers.get(key),
         };
         let Some(provider) = cluster_provider else {
-            return Some(own_credentials(spec, &namespace));
+            return Ok(own_credentials(spec, &namespace));
         };
         let provider = &provider.object.spec;
         let labels = self.manifests.namespace_labels(&namespace);
         let applicant = Applicant { token: spec, namespace: &namespace, labels: &labels };
         match admit(provider, applicant, self.platform_namespace) {
-            Ok(credentials) => Some(credentials),
+            Ok(credentials) => Ok(credentials),
             Err(error) => {
                 let selects =
                     provider.usage.as_ref().is_some_and(|usage| usage.namespace_selector.is_some());
@@ -202,7 +202,7 @@ impl<'a> Check<'a> {
                 } else {
                     self.report(token, &error);
                 }
-                None
+                Err(())
             }
         }
     }

@@ -16,7 +16,7 @@ mod sourced;
 mod yaml;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use complaint::{Complaint, Place, Severity};
 pub use cross::cross_check;
@@ -43,6 +43,15 @@ pub fn read_outside(paths: &[PathBuf], excluded: &[PathBuf]) -> Reading {
     let mut intake = intake::Intake::default();
     intake.complaints = files.complaints;
     files.found.iter().for_each(|file| intake.file(file));
+    let mut complaints = intake.complaints;
+    intake::sort(&mut complaints);
+    Reading { manifests: intake.manifests, complaints }
+}
+
+/// Reads manifests that are in no file, each with what it is called in complaints.
+pub fn read_text<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Reading {
+    let mut intake = intake::Intake::default();
+    texts.for_each(|(title, text)| intake.text(Path::new(title), text));
     let mut complaints = intake.complaints;
     intake::sort(&mut complaints);
     Reading { manifests: intake.manifests, complaints }

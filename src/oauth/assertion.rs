@@ -9,11 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::jws::SigningKey;
 use super::parameters::ParameterTemplate;
+use super::secrets::redacted;
 use super::template::{Name, Template, invalid};
 use super::values::Values;
 use crate::api::{self, Algorithm, Thumbprint};
@@ -36,6 +37,9 @@ pub(super) struct AssertionTemplate {
     backdate: TimeDelta,
     claims: BTreeMap<String, ParameterTemplate>,
 }
+
+/// Header and claims.
+pub(super) type Parts = (Map<String, Value>, Map<String, Value>);
 
 /// Where the header `kid` comes from.
 #[derive(Clone, Debug)]
@@ -138,16 +142,60 @@ impl AssertionTemplate {
 
     /// Signs one, for this request alone: its `jti` is never used again.
     pub(super) fn mint(&self, values: &Values<'_>, id: &str) -> Result<SecretString, Error> {
-        let text = values.render(&self.key)?;
-        let key = SigningKey::read(self.algorithm, &text)
-            .map_err(|what| self.refuse(&self.key, values, &format!("is {what}")))?;
-        let header = self.header(values)?;
-        let claims = self.claims(values, &key, id)?;
+        let key = self.signing_key(values)?;
+        let header = self.header(values, self.marks(values, &key)?)?;
+        let claims = self.claims(values, key.fingerprint(), id)?;
         let jwt = key.compact(header, claims);
-        jwt.map(SecretString::from).ok_or_else(|| self.refuse(&self.key, values, "does not sign"))
+        jwt.map(SecretString::from).ok_or_else(|| refuse(&self.key, values, "does not sign"))
     }
 
-    fn header(&self, values: &Values<'_>) -> Result<Map<String, Value>, Error> {
+    /// Header and claims of one, as they may be shown: what comes of a secret is hidden.
+    pub(super) fn show(&self, values: &Values<'_>) -> Result<Parts, Error> {
+        let key = self.signing_key(values)?;
+        let masked = values.masked(redacted);
+        Ok((
+            self.header(&masked, self.marks(values, &key)?)?,
+            self.claims(&masked, key.fingerprint(), "<random>")?,
+        ))
+    }
+
+    fn signing_key(&self, values: &Values<'_>) -> Result<SigningKey, Error> {
+        let text = values.render(&self.key)?;
+        SigningKey::read(self.algorithm, &text)
+            .map_err(|what| refuse(&self.key, values, &format!("is {what}")))
+    }
+
+    /// Thumbprints of the certificate, by the name of their header.
+    fn marks(
+        &self,
+        values: &Values<'_>,
+        key: &SigningKey,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        if self.thumbprints.is_empty() {
+            return Ok(Vec::new());
+        }
+        let pem = values.render(&self.certificate)?;
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| refuse(&self.certificate, values, "is no certificate in PEM"))?;
+        if !key.is_of(&certificate) {
+            let what = "is a certificate of another key than the one that signs";
+            return Err(refuse(&self.certificate, values, what));
+        }
+        let mark = |thumbprint: &Thumbprint| {
+            let (name, hash) = match thumbprint {
+                Thumbprint::Sha1 => ("x5t", &digest::SHA1_FOR_LEGACY_USE_ONLY),
+                Thumbprint::Sha256 => ("x5t#S256", &digest::SHA256),
+            };
+            (name, URL_SAFE_NO_PAD.encode(digest::digest(hash, &certificate)))
+        };
+        Ok(self.thumbprints.iter().map(mark).collect())
+    }
+
+    fn header(
+        &self,
+        values: &Values<'_>,
+        marks: Vec<(&'static str, String)>,
+    ) -> Result<Map<String, Value>, Error> {
         let mut header = Map::new();
         header.insert("alg".to_owned(), self.algorithm.as_str().into());
         let mut set = |name: &str, value: String| {
@@ -159,21 +207,12 @@ impl AssertionTemplate {
         match &self.key_id {
             KeyId::From(key_id) => set("kid", values.render(key_id)?),
             KeyId::Any if values.supplies.credentials.has("key_id") => {
-                set("kid", values.supplies.credential("key_id")?.expose_secret().to_owned());
+                set("kid", values.get(&Name::Credential("key_id".to_owned()))?.to_owned());
             }
             KeyId::Any | KeyId::Absent => {}
         }
-        if !self.thumbprints.is_empty() {
-            let pem = values.render(&self.certificate)?;
-            let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
-                .map_err(|_| self.refuse(&self.certificate, values, "is no certificate in PEM"))?;
-            for thumbprint in &self.thumbprints {
-                let (name, hash) = match thumbprint {
-                    Thumbprint::Sha1 => ("x5t", &digest::SHA1_FOR_LEGACY_USE_ONLY),
-                    Thumbprint::Sha256 => ("x5t#S256", &digest::SHA256),
-                };
-                set(name, URL_SAFE_NO_PAD.encode(digest::digest(hash, &certificate)));
-            }
+        for (name, mark) in marks {
+            set(name, mark);
         }
         Ok(header)
     }
@@ -181,7 +220,7 @@ impl AssertionTemplate {
     fn claims(
         &self,
         values: &Values<'_>,
-        key: &SigningKey,
+        fingerprint: Option<String>,
         id: &str,
     ) -> Result<Map<String, Value>, Error> {
         let now = values.occasion.now;
@@ -202,7 +241,7 @@ impl AssertionTemplate {
         claims.insert("iat".to_owned(), issued_at.timestamp().into());
         claims.insert("exp".to_owned(), (now + self.lifetime).timestamp().into());
         claims.insert("jti".to_owned(), id.into());
-        let values = values.with_key(key.fingerprint());
+        let values = values.with_key(fingerprint);
         for (name, template) in &self.claims {
             match values.render_parameter(template)? {
                 Some(value) => drop(claims.insert(name.clone(), value)),
@@ -211,18 +250,18 @@ impl AssertionTemplate {
         }
         Ok(claims)
     }
+}
 
-    /// What a key or certificate is not, said of what it comes from and never of its text.
-    fn refuse(&self, template: &Template, values: &Values<'_>, what: &str) -> Error {
-        let source = values.supplies.credentials.source();
-        match template.names().next() {
-            Some(Name::Credential(key)) => {
-                let message = format!("Secret {source}: key {key:?} {what}");
-                Error::new(Reason::InvalidCredentials, message)
-            }
-            Some(name) => name.refuse("assertion", what),
-            None => invalid(format!("assertion.key {what}")),
+/// What a key or certificate is not, said of what it comes from and never of its text.
+fn refuse(template: &Template, values: &Values<'_>, what: &str) -> Error {
+    let source = values.supplies.credentials.source();
+    match template.names().next() {
+        Some(Name::Credential(key)) => {
+            let message = format!("Secret {source}: key {key:?} {what}");
+            Error::new(Reason::InvalidCredentials, message)
         }
+        Some(name) => name.refuse("assertion", what),
+        None => invalid(format!("assertion.key {what}")),
     }
 }
 

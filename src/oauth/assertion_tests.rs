@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use rstest::rstest;
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::*;
@@ -27,6 +28,7 @@ fn minted(assertion: &str, occasion: &Occasion) -> Result<(Value, Value), Error>
         ("client_id", "editor-sync"),
         ("client_secret", SECRET),
         ("private_key", key!("es256")),
+        ("rsa", key!("rsa")),
         ("tls.crt", key!("certificate")),
         ("key_id", "k1"),
         ("named", "k2"),
@@ -90,7 +92,8 @@ fn the_certificate_is_named_by_its_thumbprints(
     #[case] sha1: Value,
     #[case] sha256: Value,
 ) {
-    let (header, _) = hs256(&format!(", thumbprints: {thumbprints}"));
+    let assertion = format!("{{key: '{{{{ credentials.rsa }}}}', thumbprints: {thumbprints}}}");
+    let (header, _) = minted(&assertion, &occasion()).unwrap();
     assert_eq!((&header["x5t"], &header["x5t#S256"]), (&sha1, &sha256));
 }
 
@@ -203,11 +206,9 @@ proptest! {
         method in prop::sample::select(vec!["HS256", "HS384", "HS512"]),
     ) {
         let endpoint = endpoint(&format!(
-            "{{grant: local, assertion: {{algorithm: {method}, audience: a, thumbprints: [x5t]}}}}"
+            "{{grant: local, assertion: {{algorithm: {method}, audience: a}}}}"
         ));
-        let mut values = vec![
-            ("client_id", "id"), ("client_secret", secret.as_str()), ("tls.crt", key!("certificate")),
-        ];
+        let mut values = vec![("client_id", "id"), ("client_secret", secret.as_str())];
         if !key_id.is_empty() {
             values.push(("key_id", &key_id));
         }

@@ -18,7 +18,7 @@ use super::request::{Asking, TokenRequest};
 use super::response::Issued;
 use super::supplies::{Renewed, Supplies};
 use super::{jwt, testing};
-use crate::api::{Grant, Method, ProviderDocument};
+use crate::api::{Method, ProviderDocument};
 use crate::catalogue::{entries, merge};
 use crate::error::{Class, Error};
 
@@ -206,18 +206,14 @@ fn what_is_sent_is_what_the_provider_documents() {
         let endpoint = compile(&name, &case.variables);
         let (asking, supplies, occasion) =
             (case.asking(), case.supplies(&endpoint), case.occasion());
-        let minted = match endpoint.grant {
-            Grant::Local => {
-                let issued = endpoint.sign(&asking, (&supplies, &occasion));
-                let issued = issued.unwrap_or_else(|error| panic!("{name}: {error}"));
-                Some(issued.access_token.expose_secret().to_owned())
-            }
-            _ => {
-                let request = endpoint
-                    .request(&asking, &supplies, &occasion)
-                    .unwrap_or_else(|error| panic!("{name}: {error}"));
-                check_request(&name, &case.request, &request)
-            }
+        let minted = if endpoint.is_local() {
+            let issued = endpoint.sign(&asking, (&supplies, &occasion));
+            let issued = issued.unwrap_or_else(|error| panic!("{name}: {error}"));
+            Some(issued.access_token.expose_secret().to_owned())
+        } else {
+            let request = endpoint.request(&asking, &supplies, &occasion);
+            let request = request.unwrap_or_else(|error| panic!("{name}: {error}"));
+            check_request(&name, &case.request, &request)
         };
         if let Some(expected) = &case.request.jwt {
             check_jwt(&name, expected, &minted.unwrap_or_else(|| panic!("{name}: no JWT is sent")));
@@ -310,7 +306,7 @@ fn check_jwt(name: &str, expected: &Jwt, token: &str) {
     for (key, value) in &expected.claims {
         match key.as_str() {
             "exp-iat" => {
-                assert_eq!(json!(seconds("exp") - seconds("iat")), *value, "{name}: {key}")
+                assert_eq!(json!(seconds("exp") - seconds("iat")), *value, "{name}: {key}");
             }
             "iat-now" => {
                 let now = SENT_AT.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp();

@@ -9,7 +9,7 @@ fn issuer(url: &str) -> Issuer {
     Issuer::new(url.parse().unwrap(), Provenance::Namespaced, None)
 }
 
-fn told(issuer_url: &str, more: Value) -> Result<Option<Metadata>, Error> {
+fn told(issuer_url: &str, more: &Value) -> Result<Option<Metadata>, Error> {
     let mut body = json!({"issuer": issuer_url, "token_endpoint": "https://id.example/t"});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     issuer("https://id.example/realm").read(&json_answer(200, &[], &body))
@@ -38,9 +38,9 @@ fn metadata_is_where_it_is_well_known(
 
 #[test]
 fn another_issuers_metadata_is_refused() {
-    assert!(told("https://id.example/realm", json!({})).unwrap().is_some());
+    assert!(told("https://id.example/realm", &json!({})).unwrap().is_some());
     for other in ["https://id.example/realm/", "https://evil.example/realm", ""] {
-        let error = told(other, json!({})).unwrap_err();
+        let error = told(other, &json!({})).unwrap_err();
         assert!(error.message().contains("another issuer"), "{error}");
         assert_eq!(error.reason(), Reason::DiscoveryFailed);
     }
@@ -55,7 +55,7 @@ fn what_is_not_there_is_looked_for_elsewhere(#[case] status: u16, #[case] reason
     assert_eq!(read.map(|m| m.is_some()).map_err(|e| e.reason()), reason.map_or(Ok(false), Err));
 }
 
-fn admitted(method: &str, more: Value) -> Result<(), String> {
+fn admitted(method: &str, more: &Value) -> Result<(), String> {
     let spec = format!("{{issuer: 'https://id.example/realm', clientAuthentication: [{method}]}}");
     let metadata = told("https://id.example/realm", more).unwrap().unwrap();
     metadata.admits(&endpoint(&spec)).map_err(|error| error.message().to_owned())
@@ -64,19 +64,19 @@ fn admitted(method: &str, more: Value) -> Result<(), String> {
 #[test]
 fn client_authentication_is_checked_against_what_is_taken() {
     let taken = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt", "made_up"]});
-    assert_eq!(admitted("private_key_jwt", taken.clone()), Ok(()));
+    assert_eq!(admitted("private_key_jwt", &taken), Ok(()));
     assert_eq!(
-        admitted("client_secret_basic", taken),
+        admitted("client_secret_basic", &taken),
         Err("clientAuthentication: https://id.example/realm does not take client_secret_basic; \
              it takes private_key_jwt"
             .to_owned())
     );
     // RFC 8414 section 2: the one that holds where nothing is told.
-    assert_eq!(admitted("client_secret_basic", json!({})), Ok(()));
-    assert!(admitted("client_secret_post", json!({})).is_err());
+    assert_eq!(admitted("client_secret_basic", &json!({})), Ok(()));
+    assert!(admitted("client_secret_post", &json!({})).is_err());
     // What has no registered name, or is seldom told, is not looked for.
     for method in ["none", "bearer", "federated_jwt"] {
-        assert_eq!(admitted(method, json!({})), Ok(()));
+        assert_eq!(admitted(method, &json!({})), Ok(()));
     }
 }
 
@@ -86,7 +86,7 @@ fn a_certificate_is_shown_at_the_alias() {
         "token_endpoint_auth_methods_supported": ["tls_client_auth", "client_secret_basic"],
         "mtls_endpoint_aliases": {"token_endpoint": "https://mtls.id.example/t"},
     });
-    let metadata = told("https://id.example/realm", aliases).unwrap().unwrap();
+    let metadata = told("https://id.example/realm", &aliases).unwrap().unwrap();
     let token_endpoint = |method: &str| {
         let spec =
             format!("{{issuer: 'https://id.example/realm', clientAuthentication: [{method}]}}");
@@ -100,7 +100,7 @@ fn a_certificate_is_shown_at_the_alias() {
 fn what_is_told_besides_is_known() {
     let more = json!({"jwks_uri": "https://id.example/keys", "revocation_endpoint": "https://id.example/r",
         "mtls_endpoint_aliases": {"revocation_endpoint": "https://mtls.id.example/r"}, "made_up": [1]});
-    let metadata = told("https://id.example/realm", more).unwrap().unwrap();
+    let metadata = told("https://id.example/realm", &more).unwrap().unwrap();
     assert_eq!(metadata.jwks_uri().unwrap().as_str(), "https://id.example/keys");
     let revocation_endpoint = |method: &str| {
         let spec =

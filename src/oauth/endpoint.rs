@@ -46,11 +46,12 @@ pub struct Endpoint {
     pub(super) provenance: Provenance,
     pub(super) needs: Needs,
     issuer: Option<Issuer>,
-    /// Whether a variable reaches scheme, host or port.
-    origin_varies: bool,
+    /// Those origins that a variable reaches.
+    varying_origins: Vec<Url>,
     credentials_json: Option<String>,
     variables: BTreeMap<String, String>,
     min_interval: Option<Duration>,
+    max_interval: Option<Duration>,
     shape: Value,
 }
 
@@ -66,17 +67,21 @@ impl Endpoint {
         let issuer = drafts.issuer.as_ref().map(|text| UrlTemplate::compile(text, variable));
         let issuer = issuer.transpose()?;
         let revocation = drafts.revocation.as_ref().map(|draft| draft.finish(variable));
-        let url = request.url.as_ref().or(issuer.as_ref());
-        let origin_varies = url.is_some_and(UrlTemplate::origin_varies);
+        let revocation = revocation.transpose()?;
+        let revoked_at = revocation.as_ref().and_then(|request| request.url.as_ref());
+        let varying = [request.url.as_ref(), issuer.as_ref(), revoked_at].into_iter().flatten();
+        let varying = varying.filter(|url| url.origin_varies()).map(|url| url.origin().clone());
+        let varying_origins = varying.collect();
         let ca_bundle = document.ca_bundle.clone();
+        let limits = document.limits.clone().unwrap_or_default();
         let needs = Needs::of(names, drafts.optional_credentials());
         Ok(Self {
-            origin_varies,
+            varying_origins,
             issuer: issuer
                 .map(|url| Ok(Issuer::new(url.render(|_| "")?, provenance, ca_bundle.clone())))
                 .transpose()?,
             request,
-            revocation: revocation.transpose()?,
+            revocation,
             grant: drafts.grant,
             client: drafts.client,
             assertion: drafts.assertion,
@@ -93,13 +98,19 @@ impl Endpoint {
             shape: shape(&document, &values),
             needs,
             variables: values,
-            min_interval: document.limits.and_then(|l| l.min_interval).map(Duration::from),
+            min_interval: limits.min_interval.map(Duration::from),
+            max_interval: limits.max_interval.map(Duration::from),
         })
     }
 
     /// The least time between a success and the next request, where the document sets one.
     pub fn min_interval(&self) -> Option<Duration> {
         self.min_interval
+    }
+
+    /// The longest time between two requests, where the document sets one.
+    pub fn max_interval(&self) -> Option<Duration> {
+        self.max_interval
     }
 
     /// What the token's spec and its credentials have to bring.
@@ -118,9 +129,9 @@ impl Endpoint {
         own.or_else(|| self.issuer.as_ref().map(Issuer::url))
     }
 
-    /// Whether scheme, host or port depend on a variable.
-    pub fn origin_varies(&self) -> bool {
-        self.origin_varies
+    /// Where requests may go whose scheme, host or port depend on a variable.
+    pub fn varying_origins(&self) -> &[Url] {
+        &self.varying_origins
     }
 
     /// Who tells the endpoints that the document does not: to be asked before a request is built.

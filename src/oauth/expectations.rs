@@ -9,6 +9,7 @@ use super::request::Asking;
 use super::template::{Name, Template};
 
 /// What an answer told.
+#[derive(Clone, Copy)]
 pub(super) struct Told<'a> {
     pub(super) token: &'a SecretString,
     pub(super) token_type: Option<&'a str>,

@@ -22,7 +22,7 @@ pub(super) enum SigningKey {
     Rsa(RsaKeyPair, &'static dyn signature::RsaEncoding),
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
 }
 
 impl SigningKey {
@@ -30,7 +30,7 @@ impl SigningKey {
     /// in words that fit behind "is".
     pub(super) fn read(algorithm: Algorithm, text: &str) -> Result<Self, String> {
         if let Some(hash) = hmac_hash(algorithm) {
-            return Ok(Self::Hmac(hmac::Key::new(hash, text.as_bytes())));
+            return Ok(Self::Hmac(Box::new(hmac::Key::new(hash, text.as_bytes()))));
         }
         let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| no_key(text))?;
         if let Some(encoding) = rsa_encoding(algorithm) {
@@ -76,13 +76,25 @@ impl SigningKey {
 
     /// SHA-256 of the public key (`SubjectPublicKeyInfo`), in Base64; nothing for a mere secret.
     pub(super) fn fingerprint(&self) -> Option<String> {
-        let der: PublicKeyX509Der<'_> = match self {
-            Self::Rsa(pair, _) => pair.public_key().as_der().ok()?,
-            Self::Ecdsa(pair) => pair.public_key().as_der().ok()?,
-            Self::Ed25519(pair) => pair.public_key().as_der().ok()?,
-            Self::Hmac(_) => return None,
-        };
+        let der = self.public_key()?;
         Some(STANDARD.encode(digest::digest(&digest::SHA256, der.as_ref())))
+    }
+
+    /// Whether a certificate (DER) is of this key: it holds the `SubjectPublicKeyInfo` as it is.
+    pub(super) fn is_of(&self, certificate: &[u8]) -> bool {
+        self.public_key().is_some_and(|der| {
+            let der: &[u8] = der.as_ref();
+            certificate.windows(der.len()).any(|window| window == der)
+        })
+    }
+
+    fn public_key(&self) -> Option<PublicKeyX509Der<'_>> {
+        match self {
+            Self::Rsa(pair, _) => pair.public_key().as_der().ok(),
+            Self::Ecdsa(pair) => pair.public_key().as_der().ok(),
+            Self::Ed25519(pair) => pair.public_key().as_der().ok(),
+            Self::Hmac(_) => None,
+        }
     }
 }
 

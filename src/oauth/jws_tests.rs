@@ -15,8 +15,12 @@ macro_rules! key {
     };
 }
 
-fn object(value: Value) -> Map<String, Value> {
+fn object(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn public(key: &SigningKey) -> Vec<u8> {
@@ -48,7 +52,7 @@ fn what_is_signed_verifies(
     #[case] verifies: &'static dyn VerificationAlgorithm,
 ) {
     let key = SigningKey::read(algorithm, pem).unwrap();
-    let jwt = key.compact(object(json!({"alg": "x"})), object(json!({"iss": "é"}))).unwrap();
+    let jwt = key.compact(object(&json!({"alg": "x"})), object(&json!({"iss": "é"}))).unwrap();
     let (signed, signature) = jwt.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let public = UnparsedPublicKey::new(verifies, public(&key));
@@ -71,8 +75,7 @@ fn what_is_signed_verifies(
 fn a_secret_signs_with_its_bytes(#[case] algorithm: Algorithm, #[case] expected: &str) {
     let key = SigningKey::read(algorithm, "Jefe").unwrap();
     let signature = key.sign(b"what do ya want for nothing?").unwrap();
-    let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, expected);
+    assert_eq!(hex(&signature), expected);
     assert_eq!(key.fingerprint(), None);
 }
 

@@ -137,7 +137,7 @@ pub(super) fn number(value: &Value) -> Option<i64> {
 }
 
 /// So long, no longer than what is believed at all.
-fn duration(number: i64, unit: Unit) -> TimeDelta {
+pub(super) fn duration(number: i64, unit: Unit) -> TimeDelta {
     let longest = LONGEST.num_milliseconds();
     let milliseconds = number.saturating_mul(unit.milliseconds());
     TimeDelta::milliseconds(milliseconds.clamp(-longest, longest))

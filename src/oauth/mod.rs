@@ -29,6 +29,9 @@ mod response;
 mod retry_after;
 mod rules;
 mod secrets;
+mod shown_answer;
+mod shown_request;
+mod shown_token;
 mod supplies;
 mod template;
 #[cfg(test)]
@@ -48,5 +51,8 @@ pub use needs::Needs;
 pub use occasion::{ENTROPY, Occasion};
 pub use request::{Asking, TokenRequest};
 pub use response::{Issued, Life};
+pub use shown_answer::{Content, ShownAnswer};
+pub use shown_request::{ShownJwt, ShownRequest, shown_url};
+pub use shown_token::ShownToken;
 pub use supplies::{Renewed, Supplies};
 pub use transport::{Timeouts, Transport, TransportSettings};

@@ -48,6 +48,13 @@ impl Needs {
         self.credentials.iter().map(String::as_str)
     }
 
+    /// Everything secret that it may take a value of.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = Name> {
+        let credentials = self.credentials.iter().chain(&self.optional).cloned();
+        let tokens = self.tokens.iter().cloned().map(Name::Token);
+        credentials.map(Name::Credential).chain(tokens)
+    }
+
     /// The names of other tokens that a request is made from.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
         self.tokens.iter().map(String::as_str)

@@ -59,6 +59,14 @@ impl Places {
         texts.iter().map(|text| Place::parse(text, field)).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Those that lie in a JSON document.
+    pub(super) fn pointers(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|place| match place {
+            Place::Pointer(pointer) => Some(pointer.as_str()),
+            Place::Header(_) | Place::Body => None,
+        })
+    }
+
     /// Whether one of them lies in a JSON document.
     pub(super) fn need_json(&self) -> bool {
         self.0.iter().any(|place| matches!(place, Place::Pointer(_)))

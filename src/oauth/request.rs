@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
+use super::client_auth::Client;
 use super::endpoint::{Endpoint, Provenance};
 use super::identity::Identity;
 use super::occasion::Occasion;
@@ -66,6 +67,13 @@ pub struct TokenRequest {
     pub(super) identity: Option<Identity>,
 }
 
+impl TokenRequest {
+    /// Where it goes. Path and query may be secret.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
 impl std::fmt::Debug for TokenRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenRequest")
@@ -102,11 +110,7 @@ impl Endpoint {
             metadata.admits(self)?;
         }
         let mut values = Values::new(self, asking, (supplies, occasion));
-        let url = match (&self.request.url, &occasion.metadata) {
-            (Some(url), _) => values.render_url(url)?,
-            (None, Some(metadata)) => metadata.token_endpoint(self)?.clone(),
-            (None, None) => return Err(invalid("nothing tells where the token endpoint is")),
-        };
+        let url = self.token_url(&values)?;
         values.url = Some(url.clone());
         values.mint()?;
         self.build(&self.request, &values, url)
@@ -143,7 +147,7 @@ impl Endpoint {
         values: &Values<'_>,
         mut url: Url,
     ) -> Result<TokenRequest, Error> {
-        let mut headers = self.headers(template, values)?;
+        let mut headers = headers(&self.client, template, values)?;
         let parameters = parameters(template, values)?;
         let body = match template.encoding {
             Encoding::Form => {
@@ -180,25 +184,30 @@ impl Endpoint {
     fn identity(&self, supplies: &Supplies) -> Result<Option<Identity>, Error> {
         self.client.shows_certificate().then(|| Identity::of(supplies)).transpose()
     }
+}
 
-    fn headers(&self, template: &RequestTemplate, values: &Values<'_>) -> Result<HeaderMap, Error> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
-        if let Some(basic) = self.client.basic(values)? {
-            headers.insert(AUTHORIZATION, basic);
-        }
-        for (name, template) in &template.headers {
-            match values.render_header(name, template)? {
-                Some(value) => drop(headers.insert(name, value)),
-                None => drop(headers.remove(name)),
-            }
-        }
-        Ok(headers)
+/// Every header but that of the body, of those that do not render empty.
+pub(super) fn headers(
+    client: &Client,
+    template: &RequestTemplate,
+    values: &Values<'_>,
+) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+    if let Some(basic) = client.basic(values)? {
+        headers.insert(AUTHORIZATION, basic);
     }
+    for (name, template) in &template.headers {
+        match values.render_header(name, template)? {
+            Some(value) => drop(headers.insert(name, value)),
+            None => drop(headers.remove(name)),
+        }
+    }
+    Ok(headers)
 }
 
 /// Every parameter, of those that do not render empty.
-fn parameters(
+pub(super) fn parameters(
     template: &RequestTemplate,
     values: &Values<'_>,
 ) -> Result<BTreeMap<String, Value>, Error> {
@@ -212,7 +221,7 @@ fn parameters(
 }
 
 impl Values<'_> {
-    fn render_url(&self, url: &UrlTemplate) -> Result<Url, Error> {
+    pub(super) fn render_url(&self, url: &UrlTemplate) -> Result<Url, Error> {
         self.check_then(url.names(), || url.render(|name| self.get(name).unwrap_or_default()))
     }
 }
@@ -227,7 +236,7 @@ fn is_scope(text: &str) -> bool {
 }
 
 /// Parameters as pairs; lists repeat their key.
-fn pairs(parameters: &BTreeMap<String, Value>) -> Result<Vec<(&str, String)>, Error> {
+pub(super) fn pairs(parameters: &BTreeMap<String, Value>) -> Result<Vec<(&str, String)>, Error> {
     let mut pairs = Vec::new();
     for (name, value) in parameters {
         match value {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::answer::Answer;
 use super::assertion::AssertionTemplate;
 use super::endpoint::Endpoint;
-use super::life::life;
+use super::life::{Unit, duration, life, number};
 use super::occasion::Occasion;
 use super::places::{Places, Reading, scalar, text};
 use super::request::Asking;
@@ -48,6 +48,9 @@ pub struct Life {
     /// Always later.
     pub expires_at: DateTime<Utc>,
 }
+
+/// The end of a refresh token that is this near is warned of.
+const SOON: TimeDelta = TimeDelta::days(7);
 
 impl Endpoint {
     /// Reads an answer: a token, or what the refusal means.
@@ -90,7 +93,8 @@ impl Endpoint {
             token_type: token_type.as_deref(),
             scopes: &scopes,
         };
-        let warnings = expectations::warnings(self, asking, told);
+        let mut warnings = expectations::warnings(self, asking, told);
+        warnings.extend(self.end_of_refresh_token(&reading));
         Ok(Issued {
             warnings,
             token_type,
@@ -143,6 +147,17 @@ impl Endpoint {
             (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic() || c == ' ')
         };
         reading.find(&self.response.token_type, |value| text(value).filter(is_type))
+    }
+
+    /// Warns of a refresh token that ends soon: nothing but a person's consent gives another one.
+    fn end_of_refresh_token(&self, reading: &Reading<'_>) -> Option<String> {
+        let seconds = reading.find(&self.response.refresh_token_expires_in, number)?;
+        let remaining = duration(seconds, Unit::Seconds);
+        let end = reading.answer.sent_at + remaining;
+        (self.renews() && remaining < SOON).then(|| {
+            let day = end.format("%Y-%m-%d");
+            format!("the refresh token itself ends on {day}: a new consent gives another one")
+        })
     }
 
     fn refresh_token(&self, reading: &Reading<'_>) -> Option<SecretString> {

@@ -22,7 +22,7 @@ fn expiring(expiry: &str) -> Endpoint {
 }
 
 fn read(endpoint: &Endpoint, body: &Value) -> Result<Issued, Error> {
-    read_with(&endpoint, &json_answer(200, &[], body), client())
+    read_with(endpoint, &json_answer(200, &[], body), client())
 }
 
 fn life_of(issued: &Issued) -> TimeDelta {
@@ -296,4 +296,19 @@ proptest! {
 fn slices(text: &str) -> impl Iterator<Item = String> {
     let chars: Vec<char> = text.chars().collect();
     (12..=chars.len()).map(move |end| chars[end - 12..end].iter().collect())
+}
+
+#[test]
+fn the_end_of_a_refresh_token_is_warned_of_a_week_before() {
+    let spec = "{grant: refresh_token, request: {url: 'https://id.example'}, \
+                response: {refreshTokenExpiresIn: [/left]}}";
+    let warnings = |left: i64| {
+        let body = json!({"access_token": "t", "expires_in": 60, "left": left});
+        answered(&endpoint(spec), &json_answer(200, &[], &body)).unwrap().warnings
+    };
+    assert_eq!(warnings(8 * 86_400), Vec::<String>::new());
+    assert_eq!(
+        warnings(6 * 86_400),
+        ["the refresh token itself ends on 2026-11-27: a new consent gives another one"]
+    );
 }

@@ -21,6 +21,7 @@ pub(super) struct ResponseRules {
     pub(super) token_type: Places,
     pub(super) scope: Places,
     pub(super) refresh_token: Places,
+    pub(super) refresh_token_expires_in: Places,
     pub(super) ignored_refresh_tokens: Vec<String>,
     pub(super) expiry: ExpiryRules,
     pub(super) outputs: BTreeMap<String, OutputRule>,
@@ -85,10 +86,24 @@ impl ResponseRules {
             token_type: places(&response.token_type, ("tokenType", "/token_type"))?,
             scope: places(&response.scope, ("scope", "/scope"))?,
             refresh_token: places(&response.refresh_token, ("refreshToken", "/refresh_token"))?,
+            refresh_token_expires_in: Places::parse(
+                &response.refresh_token_expires_in.unwrap_or_default(),
+                "response.refreshTokenExpiresIn",
+            )?,
             ignored_refresh_tokens: response.ignored_refresh_tokens.unwrap_or_default(),
             expiry: ExpiryRules::parse(response.expiry.unwrap_or_default())?,
             outputs: outputs.collect::<Result<_, Error>>()?,
             expect: Expected::parse(&response.expect.unwrap_or_default())?,
+        })
+    }
+}
+
+impl ResponseRules {
+    /// Where outputs are read from.
+    pub(super) fn output_pointers(&self) -> impl Iterator<Item = &str> {
+        self.outputs.values().flat_map(|output| match output {
+            OutputRule::Found { at, .. } => at.pointers().collect::<Vec<_>>(),
+            OutputRule::Made(_) => Vec::new(),
         })
     }
 }

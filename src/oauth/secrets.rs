@@ -11,6 +11,16 @@ const SLICE: usize = 8;
 /// would hide half of all words.
 const SHORT: usize = 4;
 
+/// What is shown in the place of a secret of so many characters.
+pub(super) fn redacted(length: usize) -> String {
+    format!("<redacted, {}>", characters(length))
+}
+
+/// So many characters, in words.
+pub(super) fn characters(count: usize) -> String {
+    format!("{count} character{}", if count == 1 { "" } else { "s" })
+}
+
 /// The secrets of one request and its answer.
 pub(super) struct Secrets<'a> {
     whole: Vec<&'a str>,

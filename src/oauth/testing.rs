@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, Provenance};
-use super::occasion::Occasion;
+use super::occasion::{ENTROPY, Occasion};
 use super::request::{Asking, TokenRequest};
 use super::response::Issued;
 use super::supplies::Supplies;
@@ -51,7 +51,9 @@ pub(super) fn supplies(credentials: Credentials) -> Supplies {
 
 /// The occasion of every test's request.
 pub(super) fn occasion() -> Occasion {
-    Occasion { now: sent_at(), entropy: std::array::from_fn(|byte| byte as u8), metadata: None }
+    let mut entropy = [0; ENTROPY];
+    entropy.iter_mut().zip(0..).for_each(|(byte, value)| *byte = value);
+    Occasion { now: sent_at(), entropy, metadata: None }
 }
 
 /// What is asked with these credentials and nothing else.

@@ -29,6 +29,10 @@ const BODY_CAP: usize = 64 * 1024;
 /// Clients that are kept: whoever changes a certificate bundle over and over leaves no more.
 const MOST_CLIENTS: usize = 64;
 
+/// How long an idle connection is kept: less than servers do, some of which close after 5 s. One
+/// that is closed under a request would be a failure that says nothing of the provider.
+const IDLE: Duration = Duration::from_secs(4);
+
 /// Idle connections that are kept for each host.
 const IDLE_PER_HOST: usize = 4;
 
@@ -152,6 +156,7 @@ impl Transport {
             .connect_timeout(self.settings.timeouts.connect)
             .timeout(self.settings.timeouts.total)
             .pool_max_idle_per_host(IDLE_PER_HOST)
+            .pool_idle_timeout(IDLE)
             .dns_resolver(Arc::new(guarded));
         if let Some(pem) = &request.ca_bundle {
             builder = builder.tls_certs_merge(certificates(pem, "spec.caBundle")?);
@@ -243,6 +248,10 @@ struct Denied {
     kind: &'static str,
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("no address")]
+struct Unresolved;
+
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let lookup = (self.lookup)(name.as_str().to_owned());
@@ -250,7 +259,7 @@ impl Resolve for GuardedResolver {
         Box::pin(async move {
             let mut refused = None;
             let mut admitted = Vec::new();
-            for ip in lookup.await? {
+            for ip in lookup.await.map_err(|_| Unresolved)? {
                 match policy.judge(SocketAddr::new(ip, port), provenance) {
                     Ok(()) => admitted.push(SocketAddr::new(ip, port)),
                     Err(kind) => refused = Some(kind),
@@ -276,7 +285,9 @@ fn describe(error: &reqwest::Error, host: &str) -> Error {
     if error.is_timeout() {
         return Error::new(Reason::ProviderTimeout, format!("{host} did not answer in time"));
     }
-    let what = if let Some(tls) = cause::<rustls::Error>(error) {
+    let what = if cause::<Unresolved>(error).is_some() {
+        "its name leads to no address (DNS)".to_owned()
+    } else if let Some(tls) = cause::<rustls::Error>(error) {
         format!("TLS: {tls}")
     } else if let Some(io) = cause::<std::io::Error>(error) {
         io.kind().to_string()

@@ -1,5 +1,7 @@
 //! The values of the names in templates, for one request.
 
+use std::collections::BTreeMap;
+
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -29,6 +31,8 @@ pub(super) struct Values<'a> {
     client_assertion: Option<SecretString>,
     key: Option<String>,
     revoked: Option<&'a SecretString>,
+    /// What stands for values that are not to be seen; nothing where a request is to be sent.
+    masks: BTreeMap<Name, String>,
 }
 
 impl<'a> Values<'a> {
@@ -49,6 +53,7 @@ impl<'a> Values<'a> {
             client_assertion: None,
             key: None,
             revoked: None,
+            masks: BTreeMap::new(),
         }
     }
 
@@ -85,7 +90,29 @@ impl<'a> Values<'a> {
         url.to_string()
     }
 
+    /// The same with everything hidden that comes of a secret: `mask` makes of its length what is
+    /// seen instead. What is there only once, as a random id, is told as such.
+    pub(super) fn masked(&self, mask: impl Fn(usize) -> String) -> Self {
+        let mut masks = BTreeMap::new();
+        let given = [
+            Given::ServiceAccount,
+            Given::Current,
+            Given::Assertion,
+            Given::ClientAssertion,
+            Given::Revoked,
+        ];
+        for name in self.endpoint.needs.secrets().chain(given.map(Name::Given)) {
+            let length = self.get(&name).map_or(0, |value| value.chars().count());
+            masks.insert(name, mask(length));
+        }
+        masks.insert(Name::Given(Given::Uuid), "<random>".to_owned());
+        Self { masks, ..self.clone() }
+    }
+
     pub(super) fn get(&self, name: &Name) -> Result<&str, Error> {
+        if let Some(mask) = self.masks.get(name) {
+            return Ok(mask);
+        }
         Ok(match name {
             Name::Variable(name) => self.endpoint.variable(name),
             Name::Parameter(name) => self.asking.parameters.get(name).map_or("", String::as_str),

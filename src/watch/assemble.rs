@@ -1,6 +1,7 @@
 //! What a token request is made from, put together. The same for a cluster and a directory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -62,9 +63,10 @@ pub fn materials(
 /// What a decision needs to know of it. `version` changes whenever the credentials may have.
 pub fn means(materials: &Materials, version: &str, digester: &Digester) -> Means {
     let shape = digester.shape(&materials.endpoint, &materials.asking);
-    let min_interval = materials.endpoint.min_interval();
+    let interval = |given: Option<Duration>| TimeDelta::from_std(given?).ok();
     Means {
         seen: format!("{shape}/{version}"),
-        min_interval: min_interval.and_then(|interval| TimeDelta::from_std(interval).ok()),
+        min_interval: interval(materials.endpoint.min_interval()),
+        max_interval: interval(materials.endpoint.max_interval()),
     }
 }

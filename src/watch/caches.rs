@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures::stream::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -89,6 +90,8 @@ pub struct Caches {
     /// Secrets that tokens refer to.
     pub secrets: Arc<SecretIndex>,
     endpoints: Endpoints,
+    /// Whether any token was ever made from another.
+    pub(super) chained: AtomicBool,
 }
 
 impl Caches {
@@ -112,6 +115,7 @@ impl Caches {
             cluster_providers,
             namespaces,
             secrets: Arc::default(),
+            chained: AtomicBool::new(false),
         });
         let outlet = Outlet { triggers, listener };
         let scopes = &caches.settings.scopes;
@@ -184,7 +188,11 @@ impl Caches {
 
     fn parents(&self, token: &OAuthClientToken) -> Result<Vec<Parent>, Error> {
         let namespace = token.namespace().unwrap_or_default();
-        parents(token, |name| self.tokens.get(&ObjectRef::new(name).within(&namespace)))
+        parents(token, |name| self.token(&namespace, name))
+    }
+
+    pub(super) fn token(&self, namespace: &str, name: &str) -> Option<Arc<OAuthClientToken>> {
+        self.tokens.get(&ObjectRef::new(name).within(namespace))
     }
 
     fn provider(&self, token: &OAuthClientToken) -> Result<Provided, Error> {

@@ -92,13 +92,14 @@ impl ProviderPolicy {
                     .to_owned(),
             ),
             NamespacedProviders::CatalogueOnly => {
-                let fixed = !endpoint.origin_varies();
-                let Some(url) = endpoint.origin() else { return Ok(()) };
-                if fixed || self.allowed_hosts.iter().any(|host| host.admits(url)) {
-                    return Ok(());
+                let admitted = |url: &Url| self.allowed_hosts.iter().any(|host| host.admits(url));
+                match endpoint.varying_origins().iter().find(|url| !admitted(url)) {
+                    Some(url) => {
+                        let host = url.host_str().unwrap_or_default();
+                        refuse(format!("host {host:?} is not among --allowed-hosts"))
+                    }
+                    None => Ok(()),
                 }
-                let host = url.host_str().unwrap_or_default();
-                refuse(format!("host {host:?} is not among --allowed-hosts"))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What a change means: which tokens to look at again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
@@ -9,8 +10,9 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Caches, Trigger};
-use crate::api::annotations::REFRESH_REQUESTED_AT;
+use crate::api::annotations::{REFRESH_REQUESTED_AT, REVOKE_FINALIZER};
 use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
+use crate::decide::descends;
 
 /// Is told of changes that the watches see.
 pub trait Listener: Send + Sync + 'static {
@@ -32,6 +34,7 @@ impl Caches {
         if change.is_of_spec() {
             // It may use another provider now, which is counted.
             outlet.listener.provider_changed();
+            self.send_descendants(outlet, change.object());
         }
         match change {
             Change::Set { before, now } => {
@@ -100,6 +103,24 @@ impl Caches {
         }
     }
 
+    /// What is made from a token may be possible now, or not any more. Where no token is made from
+    /// another, which is the rule, nobody is searched for.
+    fn send_descendants(&self, outlet: &Outlet, ancestor: &OAuthClientToken) {
+        if !ancestor.spec.token_refs.is_empty() {
+            self.chained.store(true, Ordering::Relaxed);
+        }
+        if !self.chained.load(Ordering::Relaxed) {
+            return;
+        }
+        let namespace = ancestor.namespace().unwrap_or_default();
+        let name = ancestor.name_any();
+        self.send_where(outlet, |token| {
+            !token.spec.token_refs.is_empty()
+                && token.namespace().as_deref() == Some(&namespace)
+                && descends(token, &name, |name| self.token(&namespace, name))
+        });
+    }
+
     fn send_where(&self, outlet: &Outlet, concerns: impl Fn(&OAuthClientToken) -> bool) {
         for token in self.tokens().state().iter().filter(|token| concerns(token)) {
             outlet.send(ObjectRef::from_obj(&**token));
@@ -144,8 +165,11 @@ impl<'a, K: Resource> Change<'a, K> {
 /// a person's labels.
 fn concerns(before: &OAuthClientToken, now: &OAuthClientToken) -> bool {
     let request = |token: &OAuthClientToken| token.annotations().get(REFRESH_REQUESTED_AT).cloned();
+    let held = |token: &OAuthClientToken| token.finalizers().iter().any(|f| f == REVOKE_FINALIZER);
     before.metadata.generation != now.metadata.generation
         || before.metadata.uid != now.metadata.uid
         || before.metadata.deletion_timestamp != now.metadata.deletion_timestamp
         || request(before) != request(now)
+        // Which does not bump the generation.
+        || held(before) != held(now)
 }

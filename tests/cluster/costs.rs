@@ -16,11 +16,11 @@ use crate::harness::{Operator, PATIENCE, World};
 /// Objects a page of a list.
 const PAGE: usize = 500;
 
-const DEBUG: [&str; 2] = ["--log-level", "info,kube_client=debug"];
+pub const DEBUG: [&str; 2] = ["--log-level", "info,kube_client=debug"];
 
 /// The API requests in a log, by method and path; names of objects stay, queries go, but for
 /// `watch`, which tells a watch from a list.
-fn api_requests(log: &str) -> BTreeMap<String, usize> {
+pub fn api_requests(log: &str) -> BTreeMap<String, usize> {
     let mut counted = BTreeMap::new();
     for line in log.lines().filter(|line| line.contains("requesting")) {
         let field = |name: &str| {

@@ -2,7 +2,8 @@
 //! then a search through everything that the operator has said.
 
 mod scenario;
-mod search;
+pub mod search;
+mod sources;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -65,6 +66,7 @@ async fn nothing_leaks_and_a_planted_leak_is_found() {
     for sign in ["DEBUG", "\"level\":\"DEBUG\"", "kube_client::client::builder", "token written"] {
         assert!(log.contains(sign), "the log has no {sign}");
     }
+    sources::assert_in_their_places(world).await;
     for channel in Channel::ALL {
         plant(&scenario, channel);
         let found = needles.find(&channel.text(world).await);

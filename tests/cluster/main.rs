@@ -15,9 +15,13 @@
     reason = "a test says what it expects by failing, and waits by the real clock"
 )]
 
+mod chaining;
 mod changes;
+mod check;
+mod client_secrets;
 mod costs;
 mod credentials;
+mod discovery;
 mod documents;
 mod egress;
 mod faults;
@@ -29,10 +33,14 @@ mod lifetimes;
 mod manifests;
 mod namespaced;
 mod never_expired;
+mod outputs;
 mod ownership;
 mod platform;
 mod platform_limits;
+mod refresh_tokens;
 mod restart;
+mod revocation;
+mod service_accounts;
 mod shutdown;
 mod status;
 mod systems;

@@ -5,7 +5,11 @@ use std::path::Path;
 
 use tokenward::api::conditions::READY;
 
-use crate::harness::{LOOPBACK, Operator, World, kubectl, service_account_kubeconfig};
+use provider_simulator::systems::oauth2::REFRESH_TOKEN;
+
+use crate::harness::{
+    LOOPBACK, Operator, World, kubectl, oauth2_provider, service_account_kubeconfig, token,
+};
 
 /// The shipped rules, for an operator in `own` that works in `namespace`.
 fn grant(own: &str, namespace: &str) {
@@ -47,6 +51,15 @@ async fn the_rules_for_named_namespaces_are_enough_and_nothing_else_is_asked_for
     one.patch("oct/shop", r#"{"spec": {"target": {"secretName": "orders"}}}"#);
     one.until_status("shop", |status| status.secret_name.as_deref() == Some("orders")).await;
     one.until::<k8s_openapi::api::core::v1::Secret>("shop", |secret| secret.is_none()).await;
+    // What a provider renews is kept beside the credentials.
+    one.apply(
+        &oauth2_provider("renewing", "").replace("preset: oauth2", "preset: oauth2-refresh-token"),
+    );
+    one.patch("secret/c", &format!(r#"{{"stringData": {{"refresh_token": "{REFRESH_TOKEN}"}}}}"#));
+    one.apply(&token("renewing", "providerRef: {name: renewing}, credentialsSecretRef: {name: c}"));
+    one.until_ready("renewing").await;
+    one.force("renewing", "now").await;
+    assert!(one.secret("c-renewed").await.1.contains_key("refresh_token"));
     let cluster = r#"{"spec": {"providerRef": {"kind": "ClusterOAuthProvider"}}}"#;
     two.patch("oct/shop", cluster);
     two.until_condition("shop", ("Fresh", "False", "ClusterKindsDisabled")).await;

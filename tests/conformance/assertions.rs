@@ -43,9 +43,14 @@ fn write_provider(bench: &Bench, assertion: &Value) {
 #[case::eddsa("EdDSA", "Ed25519", "pkcs8")]
 #[tokio::test]
 async fn a_private_key(#[case] algorithm: &str, #[case] name: &str, #[case] format: &str) {
-    let bench = signing(algorithm, server().key(name, format)).await;
+    signing(algorithm, server().key(name, format)).await.good().await;
+}
+
+/// The server takes none twice.
+#[tokio::test]
+async fn each_assertion_is_a_new_one() {
+    let bench = signing("ES256", server().key("P-256", "pkcs8")).await;
     bench.good().await;
-    // Each assertion is a new one: the server takes none twice.
     bench.ask_for_refresh("now");
     bench.good().await;
     bench.assert_log(&[("success", ""); 2]).await;
@@ -65,11 +70,18 @@ async fn a_shared_secret(#[case] assertion: Value) {
     bench.write_credentials(json!({"client_secret": SECRET}));
     bench.write_token(json!({}));
     bench.good().await;
+}
 
-    let wrong = SECRET.replace("64", "63");
-    bench.write_credentials(json!({"client_secret": wrong}));
-    bench.ask_for_refresh("now");
-    bench.run().await.assert_good_still("HTTP 401: invalid_client");
+#[tokio::test]
+async fn a_shared_secret_that_is_wrong() {
+    let bench = Bench::new();
+    let method = "client_secret_jwt";
+    bench.register(json!({"client_secret": SECRET, "token_endpoint_auth_method": method})).await;
+    bench.write_provider(json!({"clientAuthentication": [method]}));
+    bench.write_credentials(json!({"client_secret": SECRET.replace("64", "63")}));
+    bench.write_token(json!({}));
+    bench.run().await.assert_refused("HTTP 401: invalid_client");
+    bench.assert_log(&[("invalid_client", "signature verification failed")]).await;
 }
 
 #[rstest]

@@ -40,8 +40,12 @@ impl Bench {
 
     /// Another token, with a client of its own, in the same folders.
     pub fn beside(&self, name: &str) -> Self {
+        self.beside_on(self.side, name)
+    }
+
+    pub fn beside_on(&self, side: Side, name: &str) -> Self {
         let folder = Arc::clone(&self.folder);
-        Self { side: self.side, client_id: new_client_id(), name: name.to_owned(), folder }
+        Self { side, client_id: new_client_id(), name: name.to_owned(), folder }
     }
 
     /// Registers the client. What `metadata` does not say: all grants, the scopes read and write.
@@ -101,6 +105,11 @@ impl Bench {
         self.write("OAuthClientToken", "", json!({"spec": merge(usual, spec)}));
     }
 
+    /// What tokenward calls the token.
+    pub fn token(&self) -> String {
+        format!("web/{}", self.name)
+    }
+
     /// Asks for a refresh, as a person does.
     pub fn ask_for_refresh(&self, request: &str) {
         let file = self.manifest(&self.name);
@@ -157,7 +166,7 @@ impl Bench {
         let mut command = self.command();
         command.arg("--once");
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let run = Run { output, token: format!("web/{}", self.name) };
+        let run = Run { output, token: self.token() };
         self.assert_nothing_told(&run);
         run
     }
@@ -174,13 +183,18 @@ impl Bench {
             let value = value.lines().find(|line| !line.starts_with("-----")).unwrap_or_default();
             assert!(public || value == self.client_id || !text.contains(value), "{key}: {text}");
         }
-        let token = self.key("access_token").unwrap_or_else(|| "no token".to_owned());
-        assert!(!text.contains(&token), "the token: {text}");
+        let token = self.key("access_token");
+        assert!(!token.is_some_and(|token| text.contains(&token)), "the token: {text}");
     }
 
     /// Runs it, and checks with the server that the target holds a good token of this client.
     pub async fn good(&self) -> Good {
         self.run().await.assert_good();
+        self.vouched().await
+    }
+
+    /// Checks it without running anything.
+    pub async fn vouched(&self) -> Good {
         let claims = server().introspect(self.side, &self.key("access_token").unwrap()).await;
         let good = Good { claims, ..self.look() };
         assert_eq!(good.claims["active"], true, "{}", good.claims);
@@ -302,8 +316,15 @@ impl Run {
 
     pub fn assert_good(&self) {
         assert_eq!(self.output.status.code(), Some(0), "{}", self.stderr());
-        let good = format!("{}: good", self.token);
-        assert!(self.stdout().lines().any(|line| line == good), "{}", self.stdout());
+        self.assert_good_of(&self.token);
+    }
+
+    /// This one is good, whatever else there is.
+    pub fn assert_good_of(&self, token: &str) {
+        let good = self.stdout().lines().any(|line| line == format!("{token}: good"));
+        let complaints = self.stderr();
+        let complaints = complaints.lines().filter(|line| line.contains(&format!("{token}: ")));
+        assert!(good, "{token}: {:?}", complaints.collect::<Vec<_>>());
     }
 
     /// Good still, but its refresh failed: with these words.

@@ -1,8 +1,8 @@
 //! A test authority, and certificates for the server and its clients.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, SanType,
 };
 
 /// A certificate and its private key, as PEM.
@@ -42,7 +42,6 @@ impl Authority {
     }
 
     /// The same for a key that is there already (PKCS#8). The certificate alone.
-    #[allow(dead_code, reason = "mtls is not mounted yet")]
     pub fn client_with(&self, name: &str, key: &str) -> String {
         let key = KeyPair::from_pem(key).unwrap();
         client(name).signed_by(&key, &self.issuer).unwrap().pem()
@@ -72,6 +71,8 @@ fn client(name: &str) -> CertificateParams {
 
 fn subject(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
+    // The usual one has a name already.
+    params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "tokenward");
     params.distinguished_name.push(DnType::CommonName, name);
     params

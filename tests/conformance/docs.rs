@@ -12,7 +12,8 @@ const HEAD: &str = "\
 Each cell names the test that shows the two together: a token is fetched from a real authorization
 server (oidc-provider, `tests/conformance`), which then says that it is good and whose it is. Where
 no file is named it is a test of `tests/conformance/matrix.rs`; run one with
-`cargo test --test conformance NAME`. `make docs` writes this page.
+`cargo test --test conformance NAME`. A ServiceAccount's token as `federated_jwt` and as the subject of
+an exchange is shown on a cluster, in `tests/cluster/service_accounts.rs`. `make docs` writes this page.
 
 ";
 

@@ -115,8 +115,14 @@ async fn one_token_is_exchanged_for_another() {
     );
     login.write_token(json!({}));
     bench.write_token(json!({"tokenRefs": {"login": {"name": "login"}}}));
-    assert_eq!(bench.good().await.claims["sub"], "carol");
-    assert_eq!(login.good().await.claims["sub"], "carol");
+    let _keeper = bench.keep();
+    bench
+        .until("both are there", async || {
+            bench.key("access_token").is_some() && login.key("access_token").is_some()
+        })
+        .await;
+    assert_eq!(login.vouched().await.claims["sub"], "carol");
+    assert_eq!(bench.vouched().await.claims["sub"], "carol");
 }
 
 /// A JWT of the client's own making as the subject.

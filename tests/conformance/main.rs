@@ -14,6 +14,7 @@
     reason = "a test says what it expects by failing, and waits by the real clock"
 )]
 
+mod after_use;
 mod assertions;
 mod bench;
 mod certificates;
@@ -26,5 +27,4 @@ mod mtls;
 mod refresh;
 mod refusals;
 mod resources;
-mod revocation;
 mod server;

@@ -1,9 +1,12 @@
 //! Every grant with every client authentication: one table, from which come a test for each cell
 //! and `docs/grants.md`.
 
-use serde_json::{Value, json};
+use std::collections::HashMap;
 
-use crate::bench::{Bench, merge};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use crate::bench::{Bench, Run, merge};
 use crate::certificates::self_signed;
 use crate::server::{Side, server};
 
@@ -13,7 +16,6 @@ pub enum Cell {
     /// The one of this module that has the names of grant and method.
     Here,
     /// `FILE::TEST`, the file from the root of the project.
-    #[allow(dead_code, reason = "until the cells that are shown elsewhere are")]
     At(&'static str),
     /// None: the two do not go together, for this reason.
     Never(&'static str),
@@ -49,41 +51,41 @@ macro_rules! matrix {
 }
 
 const NO_REQUEST: Cell = Cell::Never("no request");
-const LATER: Cell = Cell::Never("later");
 
 matrix! {
     client_credentials {
-        none, client_secret_basic, client_secret_post, client_secret_jwt => LATER,
-        private_key_jwt => LATER, tls_client_auth => LATER, self_signed_tls_client_auth => LATER,
-        bearer => LATER, federated_jwt => LATER,
+        none, client_secret_basic, client_secret_post, client_secret_jwt,
+        private_key_jwt, tls_client_auth, self_signed_tls_client_auth,
+        bearer, federated_jwt,
     }
     refresh_token {
-        none => LATER, client_secret_basic => LATER, client_secret_post => LATER,
-        client_secret_jwt => LATER, private_key_jwt => LATER, tls_client_auth => LATER,
-        self_signed_tls_client_auth => LATER, bearer => LATER, federated_jwt => LATER,
+        none, client_secret_basic, client_secret_post,
+        client_secret_jwt, private_key_jwt, tls_client_auth,
+        self_signed_tls_client_auth, bearer, federated_jwt,
     }
     jwt_bearer {
-        none => LATER, client_secret_basic => LATER, client_secret_post => LATER,
-        client_secret_jwt => LATER, private_key_jwt => LATER, tls_client_auth => LATER,
-        self_signed_tls_client_auth => LATER, bearer => LATER, federated_jwt => LATER,
+        none, client_secret_basic, client_secret_post,
+        client_secret_jwt, private_key_jwt, tls_client_auth,
+        self_signed_tls_client_auth, bearer, federated_jwt,
     }
     token_exchange {
-        none => LATER, client_secret_basic => LATER, client_secret_post => LATER,
-        client_secret_jwt => LATER, private_key_jwt => LATER, tls_client_auth => LATER,
-        self_signed_tls_client_auth => LATER, bearer => LATER, federated_jwt => LATER,
+        none, client_secret_basic, client_secret_post,
+        client_secret_jwt, private_key_jwt, tls_client_auth,
+        self_signed_tls_client_auth, bearer, federated_jwt,
     }
     password {
-        none => LATER, client_secret_basic => LATER, client_secret_post => LATER,
-        client_secret_jwt => LATER, private_key_jwt => LATER, tls_client_auth => LATER,
-        self_signed_tls_client_auth => LATER, bearer => LATER, federated_jwt => LATER,
+        none, client_secret_basic, client_secret_post,
+        client_secret_jwt, private_key_jwt, tls_client_auth,
+        self_signed_tls_client_auth, bearer, federated_jwt,
     }
     none {
-        none, client_secret_basic, client_secret_post, client_secret_jwt => LATER,
-        private_key_jwt => LATER, tls_client_auth => LATER, self_signed_tls_client_auth => LATER,
-        bearer => LATER, federated_jwt => LATER,
+        none, client_secret_basic, client_secret_post, client_secret_jwt,
+        private_key_jwt, tls_client_auth, self_signed_tls_client_auth,
+        bearer, federated_jwt,
     }
     local {
-        none => LATER, client_secret_basic => NO_REQUEST, client_secret_post => NO_REQUEST,
+        none => Cell::At("tests/conformance/grants.rs::a_minted_token_is_believed"),
+        client_secret_basic => NO_REQUEST, client_secret_post => NO_REQUEST,
         client_secret_jwt => NO_REQUEST, private_key_jwt => NO_REQUEST,
         tls_client_auth => NO_REQUEST, self_signed_tls_client_auth => NO_REQUEST,
         bearer => NO_REQUEST, federated_jwt => NO_REQUEST,
@@ -105,11 +107,39 @@ struct Part {
     credentials: Value,
 }
 
+/// All cells at once: one run of tokenward, with a token for each.
+struct Shared {
+    run: Run,
+    benches: HashMap<(&'static str, &'static str), Bench>,
+}
+
 /// A token is got and is good.
-async fn prove(grant: &str, method: &str) {
-    let bench = Bench::on(if method.contains("tls") { Side::Https } else { Side::Http });
-    let client = authenticate(&bench, method).await;
-    let granted = grant_to(&bench, grant).await;
+async fn prove(grant: &'static str, method: &'static str) {
+    static SHARED: OnceCell<Shared> = OnceCell::const_new();
+    let shared = SHARED.get_or_init(fetch_all).await;
+    let bench = &shared.benches[&(grant, method)];
+    shared.run.assert_good_of(&bench.token());
+    bench.vouched().await;
+    bench.assert_log(&[("success", "")]).await;
+}
+
+async fn fetch_all() -> Shared {
+    let first = Bench::new();
+    let mut benches = HashMap::new();
+    for (grant, cells) in TABLE {
+        for (method, _) in cells.iter().filter(|(_, cell)| matches!(cell, Cell::Here)) {
+            let side = if method.contains("tls") { Side::Https } else { Side::Http };
+            let bench = first.beside_on(side, &format!("{grant}-{method}").replace('_', "-"));
+            set_up(&bench, grant, method).await;
+            benches.insert((*grant, *method), bench);
+        }
+    }
+    Shared { run: benches[&("client_credentials", "none")].run().await, benches }
+}
+
+async fn set_up(bench: &Bench, grant: &str, method: &str) {
+    let client = authenticate(bench, method).await;
+    let granted = grant_to(bench, grant).await;
     let mut document = merge(client.document, granted.document);
     document["grant"] = grant.into();
     document["clientAuthentication"] = json!([method]);
@@ -121,8 +151,6 @@ async fn prove(grant: &str, method: &str) {
     bench.write_provider(document);
     bench.write_credentials(merge(client.credentials, granted.credentials));
     bench.write_token(json!({}));
-    bench.good().await;
-    bench.assert_log(&[("success", "")]).await;
 }
 
 /// Registers the client, and says what it authenticates with.
@@ -152,6 +180,18 @@ async fn authenticate(bench: &Bench, method: &str) -> Part {
                 "request": {"url": format!("{issuer}/bearer/token")},
                 "assertion": {"algorithm": "ES256", "audience": issuer},
             });
+        }
+        // A ServiceAccount's own token takes a cluster: see tests/cluster/service_accounts.rs.
+        "federated_jwt" => {
+            client["token_endpoint_auth_method"] = "private_key_jwt".into();
+            client["keys"] = json!(["P-256"]);
+            let claims = json!({
+                "iss": bench.client_id, "sub": bench.client_id, "aud": bench.token_url(),
+            });
+            let jwt = json!({"key": "P-256", "claims": claims});
+            part.credentials = json!({"identity": bench.control("jwt", jwt).await["value"]});
+            part.document["request"]["parameters"]["client_assertion"] =
+                "{{ credentials.identity }}".into();
         }
         "tls_client_auth" => {
             let identity = server().authority.client(&bench.client_id);

@@ -58,6 +58,7 @@ async fn what_was_rotated_is_refused_afterwards() {
     thief.client_id.clone_from(&bench.client_id);
     write(&thief, &first);
     thief.run().await.assert_refused("HTTP 400: invalid_grant");
+    thief.remove();
     // That ends the whole grant: a person has to consent again, and that heals.
     bench.ask_for_refresh("1");
     bench.run().await.assert_good_still("HTTP 400: invalid_grant");
@@ -69,7 +70,6 @@ async fn what_was_rotated_is_refused_afterwards() {
     bench.assert_log(&log).await;
 
     write(&bench, &consent(&bench, json!({})).await);
-    thief.remove();
     bench.good().await;
     bench.assert_log(&[&log[..], &[("success", "")]].concat()).await;
 }

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, mpsc};
+use std::time::Duration;
 
 use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
@@ -12,6 +13,9 @@ use url::form_urlencoded::Serializer;
 use crate::certificates::Authority;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// How long the server may take to get ready.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Through whom the tests look at tokens.
 const ONLOOKER: &str = "onlooker";
@@ -27,6 +31,7 @@ pub struct Server {
     /// Who signed the certificate of the https side, and whose client certificates it takes.
     pub authority: Authority,
     ready: Value,
+    http: Client,
     /// Its standard input is held open as long as this process lives, and not longer.
     _process: Child,
 }
@@ -59,10 +64,14 @@ impl Server {
             let lines = stderr.lines().map_while(Result::ok);
             lines.filter(|line| !is_advice(line)).for_each(|line| println!("server: {line}"));
         });
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready = serde_json::from_str(&line).expect("the server says where it listens");
-        Self { authority, ready, _process: process }
+        let stdout = process.stdout.take().unwrap();
+        let (said, hears) = mpsc::channel();
+        std::thread::spawn(move || said.send(BufReader::new(stdout).lines().next()));
+        let line = hears.recv_timeout(PATIENCE).expect("the server gets ready in time");
+        let line = line.expect("the server does not end at once").unwrap();
+        let ready = serde_json::from_str(&line).unwrap();
+        let http = http_client(&authority);
+        Self { authority, ready, http, _process: process }
     }
 
     /// The address of a side, which is its issuer too.
@@ -121,9 +130,7 @@ impl Server {
     }
 
     async fn post(&self, url: &str, body: String, client: Option<&str>) -> (u16, String) {
-        let authority = Certificate::from_pem(self.authority.pem.as_bytes()).unwrap();
-        let http = Client::builder().tls_certs_only([authority]).no_proxy().build().unwrap();
-        let mut request = http.post(url).body(body);
+        let mut request = self.http.post(url).body(body);
         if let Some(client) = client {
             let form = "application/x-www-form-urlencoded";
             request = request.header("content-type", form).basic_auth(client, Some(client));
@@ -131,6 +138,13 @@ impl Server {
         let response = request.send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
+}
+
+/// No connection is kept: each test has a runtime of its own, and a connection ends with its own.
+fn http_client(authority: &Authority) -> Client {
+    let authority = Certificate::from_pem(authority.pem.as_bytes()).unwrap();
+    let builder = Client::builder().tls_certs_only([authority]).no_proxy();
+    builder.pool_max_idle_per_host(0).build().unwrap()
 }
 
 /// Where oidc-provider is; it is installed the first time.

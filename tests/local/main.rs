@@ -12,7 +12,14 @@
 )]
 
 mod bench;
+mod catalogue_page;
+mod chaining;
+mod check;
 mod commands;
 mod docs;
 mod keep;
 mod once;
+mod renewed;
+mod revocation;
+#[path = "../cluster/leaks/search.rs"]
+mod search;

@@ -169,6 +169,11 @@ pub struct Limits {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
         .message("minInterval lies between 1s and 24h"))]
     pub min_interval: Option<Duration>,
+    /// The longest time between two requests: for refresh tokens that end when they are not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1m')").message("maxInterval is at least 1m"))]
+    pub max_interval: Option<Duration>,
 }
 
 fn variables_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -37,6 +37,10 @@ pub struct Response {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::places")]
     pub refresh_token: Option<Vec<String>>,
+    /// Where the refresh token's own life is, in seconds: its end is warned of a week before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::places")]
+    pub refresh_token_expires_in: Option<Vec<String>>,
     /// Values that stand where a refresh token is and are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]

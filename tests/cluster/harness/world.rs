@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Secret;
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokenward::api::{OAuthClientToken, OAuthClientTokenStatus, conditions};
 
-use super::cluster::{admin, install, kubectl, service_account_kubeconfig};
+use super::cluster::{admin, install, kubeconfig, kubectl, service_account_kubeconfig};
 use super::{Operator, PATIENCE};
 
 /// Where operators under test keep their digest key, and the platform its credentials.
@@ -36,6 +37,8 @@ pub struct World {
     /// A simulator of its own.
     pub sim: Simulator,
     folder: TempDir,
+    /// Whether resources of its namespace may be held by a finalizer.
+    pub(super) holds: AtomicBool,
     /// What lies outside the namespace and goes with the test: names by the arguments of
     /// `kubectl delete` before them.
     litter: Mutex<BTreeMap<Vec<String>, Vec<String>>>,
@@ -58,6 +61,7 @@ impl World {
             namespace,
             sim: Simulator::start(simulator).await.unwrap(),
             folder: tempfile::tempdir().unwrap(),
+            holds: AtomicBool::new(false),
             litter: Mutex::default(),
         }
     }
@@ -228,6 +232,13 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if *self.holds.get_mut() {
+            // Its operator is gone, and the namespace would never go.
+            let _ = Command::new(env!("CARGO_BIN_EXE_tokenward"))
+                .args(["release", "--namespace", &self.namespace])
+                .env("KUBECONFIG", kubeconfig())
+                .output();
+        }
         // Nobody waits for it: names are fresh.
         let delete = ["delete", "namespace", &self.namespace, "--wait=false"];
         let _ = super::cluster::try_kubectl(&delete, "");

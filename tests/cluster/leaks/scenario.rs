@@ -7,6 +7,7 @@ use tokenward::api::OAuthClientTokenStatus;
 use tokenward::api::conditions::{self, FRESH, READY};
 
 use super::search::Needles;
+use super::sources;
 use crate::harness::{OPERATOR_NAMESPACE, World, kubectl, try_kubectl};
 
 /// A secret that the provider does not know, with what escaping has to do with.
@@ -46,9 +47,11 @@ impl Scenario {
                 Client::new("platform", PLATFORM),
             ],
         );
+        sources::prepare(world).await;
         let operator = world.operator(&LEVEL);
         scenario.four_systems().await;
         scenario.platform().await;
+        sources::play(world).await;
         scenario.refusals().await;
         operator.kill();
         let operator = world.operator(&[&LEVEL[..], &["--log-format", "json"]].concat());
@@ -320,6 +323,8 @@ impl Scenario {
             needles.add_basic(name, client);
         }
         needles.add("answered", ANSWERED);
+        needles.add("refresh token", oauth2::REFRESH_TOKEN);
+        sources::add_needles(&self.world, &mut needles);
         let tokens: Vec<_> = self.tokens().collect();
         assert!(tokens.len() > 12, "{} tokens", tokens.len());
         for token in tokens {

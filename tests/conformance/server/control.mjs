@@ -77,6 +77,14 @@ export default function control(provider, world) {
       return { value: await token.save() };
     },
 
+    // A JWT that somebody else signs than tokenward, as a platform signs for its workloads.
+    async jwt({ key, claims }) {
+      const jwk = keys[key].privateJwk;
+      const jwt = new jose.SignJWT(claims).setProtectedHeader({ alg: 'ES256', kid: jwk.kid });
+      jwt.setIssuedAt().setExpirationTime('5m').setJti(crypto.randomUUID());
+      return { value: await jwt.sign(await jose.importJWK(jwk, 'ES256')) };
+    },
+
     // Checks a JWT access token as a resource server would (RFC 9068 section 4).
     async verify({ token, audience }) {
       const set = jose.createLocalJWKSet({ keys: [keys.server.publicJwk] });

@@ -29,6 +29,8 @@ const keys = makeKeys();
 const world = { Provider, errors, jose, keys, issuers: new Map(), accounts: new Map(), log: [] };
 
 async function listen(server, scheme) {
+  // Longer than any run of tokenward: no idle connection is closed under a request that is on its way.
+  server.keepAliveTimeout = 300_000;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();

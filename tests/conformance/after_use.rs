@@ -20,18 +20,6 @@ async fn is_active(bench: &Bench, token: &str) -> bool {
     server().introspect(bench.side, token).await["active"] == true
 }
 
-#[tokio::test]
-async fn the_last_token_goes_with_its_resource() {
-    let url = format!("{}/revocation", Bench::new().token_url());
-    let bench = revoking("Deletion", json!({"revocation": {"url": url}})).await;
-    let _keeper = bench.keep();
-    bench.until("a token is there", async || bench.key("access_token").is_some()).await;
-    let token = bench.key("access_token").unwrap();
-    assert!(is_active(&bench, &token).await);
-    bench.remove();
-    bench.until("it is revoked", async || !is_active(&bench, &token).await).await;
-}
-
 /// Where the endpoint is, the issuer tells.
 #[tokio::test]
 async fn the_former_token_goes_once_nobody_can_hold_it() {

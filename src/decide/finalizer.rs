@@ -1,0 +1,85 @@
+//! The finalizer, which holds a deleted resource until its token is revoked. It is there only as
+//! long as the spec asks for that, and it never outlives the attempt.
+
+use chrono::{DateTime, Utc};
+
+use super::plan::Plan;
+use super::view::View;
+use crate::api::annotations::REVOKE_FINALIZER;
+use crate::api::{OAuthClientToken, RevokeOn};
+use crate::error::Error;
+
+/// How a remark begins that says why the finalizer is not as it should be.
+pub(super) const FINALIZER_REMARK: &str = "spec.revoke: ";
+
+/// What is to be done about the finalizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinalizerChange {
+    /// The spec asks for a revocation on deletion.
+    Set,
+    /// It does not, or the resource is deleted and nothing holds it any more.
+    Remove,
+}
+
+/// What was done about the finalizer, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinalizerTry {
+    /// What was to be done.
+    pub change: FinalizerChange,
+    /// For which generation of the resource: another one is a new occasion.
+    pub generation: Option<i64>,
+    /// The how many in a row, if it failed.
+    pub failures: u32,
+    /// The same is not done again before then.
+    pub until: DateTime<Utc>,
+    /// Why it failed.
+    pub error: Option<Error>,
+}
+
+/// Whether a resource carries the finalizer.
+fn is_held(token: &OAuthClientToken) -> bool {
+    token.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == REVOKE_FINALIZER)
+}
+
+/// What a resource's finalizers lack, or have too many.
+pub fn finalizer_change(token: &OAuthClientToken) -> Option<FinalizerChange> {
+    let deleted = token.metadata.deletion_timestamp.is_some();
+    let wanted = !deleted && token.spec.revoke.contains(&RevokeOn::Deletion);
+    match (wanted, is_held(token)) {
+        (true, false) => Some(FinalizerChange::Set),
+        (false, true) => Some(FinalizerChange::Remove),
+        _ => None,
+    }
+}
+
+impl View<'_> {
+    /// What has to be done about the end of the resource, before anything else. Whether it is
+    /// suspended does not matter: to delete it is a person's own act.
+    pub(super) fn parting(&self) -> Option<Plan> {
+        let token = &self.snapshot.token;
+        if !self.snapshot.holds {
+            return None;
+        }
+        let deleted = token.metadata.deletion_timestamp.is_some();
+        let Some(change) = finalizer_change(token) else {
+            return deleted.then(|| self.wait(None, None));
+        };
+        if deleted && !self.facts.parted {
+            return Some(Plan::Part);
+        }
+        let tried = self.facts.finalizer.as_ref().filter(|tried| {
+            tried.change == change
+                && tried.generation == token.metadata.generation
+                && tried.until > self.now
+        });
+        match tried {
+            None => Some(Plan::Finalizer(change)),
+            // A good token goes on being kept fresh without it.
+            Some(tried) => deleted.then(|| self.wait(None, tried.error.as_ref())),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "finalizer_tests.rs"]
+mod tests;
