@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use tokenward::api::ProviderDocument;
 use tokenward::catalogue::{Input, merge, names};
 use tokenward::error::Error;
-use tokenward::oauth::{Answer, Asking, Endpoint, Issued, Occasion, Supplies};
+use tokenward::oauth::{Answer, Asking, Endpoint, Issued, Occasion, ShownToken, Supplies};
 
 use super::shared;
 
@@ -62,7 +62,7 @@ struct Subject {
     endpoint: Endpoint,
     supplies: Supplies,
     asking: Asking,
-    /// The document's own words, which an error may quote.
+    /// The document as it was merged, whose words an error may quote.
     words: String,
     /// The longest silence that a rule of the document asks for.
     longest_wait: std::time::Duration,
@@ -109,18 +109,36 @@ impl Subject {
     }
 
     fn check(&self, answer: &Answer) {
-        match self.endpoint.read(answer, &self.asking, &self.supplies) {
+        let read = self.endpoint.read(answer, &self.asking, &self.supplies);
+        self.check_shown(answer, read.as_ref().ok());
+        match read {
             Ok(issued) => check_token(&issued),
             Err(error) => self.check_error(answer, &error),
         }
     }
 
-    fn check_error(&self, answer: &Answer, error: &Error) {
-        shared::assert_hidden(error.message(), answer.body.expose_secret(), &self.words);
-        for (name, value) in &answer.headers {
-            shared::assert_hidden(error.message(), value.as_bytes(), &self.words);
-            shared::assert_hidden(error.message(), name.as_str().as_bytes(), &self.words);
+    /// What is shown to the person who tries it out holds neither the client's secret nor the token.
+    fn check_shown(&self, answer: &Answer, issued: Option<&Issued>) {
+        let shown = self.endpoint.show_answer(answer, (&self.supplies, issued));
+        let mut texts = vec![shown.body.clone()];
+        texts.extend(shown.headers.iter().map(|(_, value)| value.clone()));
+        texts.extend([&shown.code, &shown.message, &shown.redirect].into_iter().flatten().cloned());
+        texts.extend(shown.tokens.iter().chain(shown.expiries.iter().map(|(at, _)| at)).cloned());
+        // What stands for a text is made of words of ours, which a token may be made of as well.
+        let token = issued.map(|issued| issued.access_token.expose_secret());
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
+        let token = token.filter(|token| token.chars().all(is_plain));
+        for text in &texts {
+            shared::assert_hidden(text, shared::SECRET.as_bytes());
+            shared::assert_hidden(text, token.unwrap_or_default().as_bytes());
         }
+        let Some(issued) = issued else { return };
+        let shown = format!("{:?}", ShownToken::of(issued, &self.supplies));
+        shared::assert_hidden(&shown, shared::SECRET.as_bytes());
+    }
+
+    fn check_error(&self, answer: &Answer, error: &Error) {
+        shared::assert_ours(error.message(), (answer.status, &self.words));
         let longest = self.longest_wait.max(std::time::Duration::from_hours(1));
         assert!(error.retry_after().unwrap_or_default() <= longest, "{:?}", error.retry_after());
         // Whoever signs asks again by the provider's clock.
@@ -139,10 +157,10 @@ fn check_token(issued: &Issued) {
     assert!(!token.is_empty() && !token.contains(char::is_control), "{token:?}");
     for shown in issued.token_type.iter().chain(&issued.scopes) {
         assert!(shown.chars().all(|c| c.is_ascii_graphic() || c == ' '), "{shown:?}");
-        shared::assert_hidden(shown, token.as_bytes(), "");
-        shared::assert_hidden(shown, shared::SECRET.as_bytes(), "");
+        shared::assert_hidden(shown, token.as_bytes());
+        shared::assert_hidden(shown, shared::SECRET.as_bytes());
         for output in issued.outputs.values() {
-            shared::assert_hidden(shown, output.expose_secret().as_bytes(), "");
+            shared::assert_hidden(shown, output.expose_secret().as_bytes());
         }
     }
     assert!(issued.scopes.len() <= 64);

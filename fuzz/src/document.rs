@@ -13,6 +13,10 @@ use super::shared;
 
 /// Reads a document and does with it all that can be done.
 pub fn run(data: &[u8]) {
+    // What a document spells out itself may be quoted.
+    if data.windows(8).any(|slice| shared::SECRET.as_bytes().windows(8).any(|own| own == slice)) {
+        return;
+    }
     let Ok(value) = serde_yaml::from_slice::<Value>(data) else { return };
     if !durations_fit(&value) {
         return;
@@ -44,6 +48,9 @@ fn durations_fit(value: &Value) -> bool {
 fn use_it(endpoint: &Endpoint) {
     let (asking, occasion) = (shared::asking(endpoint), shared::occasion());
     let supplies = shared::supplies(endpoint);
+    if let Ok(shown) = endpoint.show(&asking, (&supplies, &occasion)) {
+        shared::assert_hidden(&format!("{shown:?}"), shared::SECRET.as_bytes());
+    }
     let digester = Digester::new(&secrecy::SecretBox::new(Box::new([7; KEY_LENGTH])));
     assert_eq!(digester.shape(endpoint, &asking), digester.shape(endpoint, &asking));
     let _ = (endpoint.min_interval(), endpoint.can_revoke(), endpoint.renews());
@@ -84,11 +91,11 @@ fn ask(endpoint: &Endpoint, asking: &Asking, (supplies, occasion): (&Supplies, &
 }
 
 fn check_shown(request: &TokenRequest) {
-    shared::assert_hidden(&format!("{request:?}"), shared::SECRET.as_bytes(), "");
+    shared::assert_hidden(&format!("{request:?}"), shared::SECRET.as_bytes());
 }
 
 fn check(error: &Error) {
-    shared::assert_hidden(error.message(), shared::SECRET.as_bytes(), "");
+    shared::assert_hidden(error.message(), shared::SECRET.as_bytes());
     let reasons = [Reason::InvalidProvider, Reason::InvalidSpec, Reason::InvalidCredentials];
     assert!(reasons.contains(&error.reason()), "{error:?}");
 }

@@ -11,7 +11,7 @@ mod shared;
 pub mod signing_key;
 pub mod template;
 
-/// What takes bytes from a stranger.
+/// What takes bytes and panics where something does not hold.
 pub type Target = fn(&[u8]);
 
 /// Every target by name, as its folder in `corpus` is called.

@@ -98,7 +98,7 @@ impl Endpoint {
             },
             code: find(&self.errors.code),
             message: find(&self.errors.message),
-            redirect: redirect(answer),
+            redirect: redirect(answer).filter(|host| !view.secrets.touch(host)),
             tokens,
             expiries: lookalikes.expiries,
         }
@@ -126,12 +126,14 @@ impl View<'_> {
 
     /// Text for people, without what is or looks like a secret.
     fn text(&self, text: &str) -> String {
-        if self.secrets.touch(text) {
+        // First of all: what control characters part is a secret again without them.
+        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        if self.secrets.touch(&text) {
             return "<redacted: it quotes a secret>".to_owned();
         }
         let words = text.split(' ').map(|word| match is_token(word) {
             true => redacted(word.chars().count()),
-            false => word.chars().filter(|c| !c.is_control()).collect(),
+            false => word.to_owned(),
         });
         words.collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
     }

@@ -2,7 +2,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::oauth::testing::{HARD, answer, client, endpoint, json_answer, supplies};
+use crate::oauth::testing::{HARD, answer, client, credentials, endpoint, json_answer, supplies};
 
 const SPEC: &str =
     "{request: {url: 'https://id.example'}, response: {outputs: {pin: {at: [/pin]}}}}";
@@ -36,6 +36,10 @@ fn of_an_answer_the_shape_is_shown_and_what_people_are_meant_to_read() {
 #[rstest]
 #[case::a_secret(&format!("no client has the secret {HARD}"), "<redacted: it quotes a secret>")]
 #[case::a_piece(&format!("…{}…", &HARD[..9]), "<redacted: it quotes a secret>")]
+#[case::a_piece_in_pieces(
+    &format!("{}\u{7}{}", &HARD[..4], &HARD[4..9]),
+    "<redacted: it quotes a secret>"
+)]
 #[case::a_jwt("bad eyJhbGciOiJIUzI1NiJ9abcdefgh.x", "bad <redacted, 30 characters>")]
 #[case::a_key("key AbCdEfGhIjKlMnOpQrStUvWx0", "key <redacted, 25 characters>")]
 #[case::a_hash("0123456789abcdef01234567", "<redacted, 24 characters>")]
@@ -50,6 +54,17 @@ fn words_of_the_provider_hold_nothing_secret(#[case] said: &str, #[case] seen: &
     assert_eq!(shown.message.as_deref(), Some(seen));
     assert_eq!(shown.code.as_deref(), Some("invalid_client"));
     assert!(shown.body.contains(&json!(seen).to_string()), "{}", shown.body);
+}
+
+#[test]
+fn a_redirect_leads_nowhere_that_is_secret() {
+    let leads = |to: &str| {
+        let credentials = credentials(&[("client_secret", "s3cr3t0123")]);
+        let answer = answer(302, &[("location", to)], b"");
+        endpoint(SPEC).show_answer(&answer, (&supplies(credentials), None)).redirect
+    };
+    assert_eq!(leads("https://login.example/x").as_deref(), Some("login.example"));
+    assert_eq!(leads("https://s3cr3t0123.example/x"), None);
 }
 
 #[test]
