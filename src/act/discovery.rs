@@ -73,10 +73,11 @@ impl Discovery {
         }
     }
 
-    /// What was told may not hold any more: the issuer is asked again, but not over and over.
+    /// What was told may not hold any more: the issuer is asked again the next time. Where it does
+    /// not answer then, it is made do with all the same.
     pub(super) async fn doubt(&self, issuer: &Issuer) {
         if let Some(known) = self.slot(issuer).lock().await.as_mut() {
-            known.due_at = known.due_at.min(known.told_at + PAUSE);
+            known.due_at = known.told_at;
         }
     }
 

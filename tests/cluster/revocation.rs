@@ -144,7 +144,7 @@ async fn a_provider_that_is_down_holds_a_deletion_up_for_ten_seconds_at_most() {
     world.kubectl(&["delete", "oauthprovider/p", "secret/c"]);
     world.until_condition("orphan", ("Fresh", "False", "ProviderNotFound")).await;
     delete(&world, "orphan").await;
-    operator.wait_for_log("a token cannot be revoked").await;
+    operator.wait_for_log("a token could not be revoked").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
