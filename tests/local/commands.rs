@@ -33,7 +33,7 @@ fn the_catalogue_is_listed_and_shown() {
     assert!(list.contains("optimizely-cms-saas-basic") && list.contains("MediaHound"), "{list}");
     let shown = text(&tokenward(&["providers", "show", "oracle-content-channel"])).0;
     assert!(shown.contains("channel_secret"), "{shown}");
-    let unknown = tokenward(&["providers", "show", "oracle"]);
+    let unknown = tokenward(&["providers", "show", "oracle-content-chanel"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown).1.contains("oracle-content-channel"), "{:?}", text(&unknown));
 }
