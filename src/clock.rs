@@ -1,25 +1,18 @@
 //! The only file that asks for the time. Everything else is given it.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-/// Tells the time. Cheap to clone.
+/// Tells the time.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+pub struct Clock(fn() -> DateTime<Utc>);
 
 impl Clock {
     /// The machine's clock.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
     pub fn system() -> Self {
-        Self(Arc::new(Utc::now))
-    }
-
-    /// A clock of the caller's making, for tests.
-    pub fn from_fn(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+        Self(Utc::now)
     }
 
     /// Now.

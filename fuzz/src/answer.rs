@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tokenward::api::ProviderDocument;
-use tokenward::catalogue::{Input, entries, merge};
+use tokenward::catalogue::{Input, merge, names};
 use tokenward::error::Error;
 use tokenward::oauth::{Answer, Asking, Endpoint, Issued, Occasion, ShownToken, Supplies};
 
@@ -76,8 +76,7 @@ static SUBJECTS: LazyLock<Vec<(String, Subject)>> = LazyLock::new(|| {
         document.request.get_or_insert_default().url = Some("https://id.example/token".to_owned());
         ((*name).to_owned(), document)
     });
-    let entries = entries();
-    let presets = entries.keys().map(|name| ((*name).to_owned(), preset(name)));
+    let presets = names().map(|name| (name.to_owned(), preset(name)));
     own.chain(presets).map(|(name, document)| (name, Subject::new(&document))).collect()
 });
 

@@ -11,7 +11,9 @@ use super::supply::secret_keys;
 use super::witness::Exchange;
 use super::{Edge, Engine};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{Answer, ENTROPY, Issued, Issuer, Metadata, Occasion, Supplies};
+use crate::oauth::{
+    Answer, CANNOT_REVOKE, ENTROPY, Issued, Issuer, Metadata, Occasion, Renewed, Supplies,
+};
 use crate::watch::Materials;
 
 /// Once the engine is stopping, how long an answer is still waited for. What is left of the
@@ -20,11 +22,15 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// A clock of ours that is off by less is not to blame for a refused assertion.
 const SKEW: TimeDelta = TimeDelta::seconds(20);
+/// No clock of ours is off by more: a provider that says so gets no assertion for another day.
+const FARTHEST_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// What was asked with, and what came of it.
 pub(super) struct Asked {
     /// `None` once the engine is stopping.
     pub(super) issued: Option<Result<Issued, Error>>,
+    /// What the answer renews, be it readable otherwise or not.
+    pub(super) renewed: Renewed,
     /// The key of the credentials Secret whose secret was sent last, where there are several.
     pub(super) secret_key: Option<String>,
 }
@@ -46,12 +52,15 @@ impl<E: Edge> Engine<E> {
         supplies: &mut Supplies,
         first: Option<&str>,
     ) -> Asked {
-        let mut keys = order(secret_keys(materials), supplies, first);
+        let mut keys = secrets_in_order(secret_keys(materials), supplies, first);
         supplies.secret_key = keys.pop();
         let mut next = Try { keys, skew: TimeDelta::zero() };
         loop {
+            let mut renewed = Renewed::default();
             let issued = match self.once(materials, supplies, next.skew).await {
                 Some((issued, answer)) => {
+                    let answered = answer.as_ref().map(|answer| materials.endpoint.renewed(answer));
+                    renewed = answered.unwrap_or_default();
                     if let Err(error) = &issued
                         && self.try_again(
                             &mut next,
@@ -65,7 +74,7 @@ impl<E: Edge> Engine<E> {
                 }
                 None => None,
             };
-            return Asked { issued, secret_key: supplies.secret_key.take() };
+            return Asked { issued, renewed, secret_key: supplies.secret_key.take() };
         }
     }
 
@@ -80,7 +89,7 @@ impl<E: Edge> Engine<E> {
             return false;
         }
         let skew = answer.filter(|_| materials.endpoint.signs()).and_then(Answer::clock_skew);
-        if let Some(skew) = skew.filter(|skew| next.skew.is_zero() && skew.abs() > SKEW) {
+        if let Some(skew) = skew.filter(|skew| next.skew.is_zero() && is_believable(*skew)) {
             info!(seconds = skew.num_seconds(), "the provider's clock differs: asking by its time");
             next.skew = skew;
             return true;
@@ -141,9 +150,11 @@ impl<E: Edge> Engine<E> {
         Some(match answer {
             Ok(answer) => {
                 let issued = endpoint.read(&answer, asking, supplies);
-                let refused = issued.is_err();
+                // Not found there, or not by that client.
+                let refused =
+                    issued.is_err() && (400..500).contains(&answer.status) && answer.status != 429;
                 if let Some(issuer) = endpoint.discovery().filter(|_| refused) {
-                    self.discovery.doubt(issuer);
+                    self.discovery.doubt(issuer).await;
                 }
                 (issued.map_err(|error| ambiguous(materials, error)), Some(answer))
             }
@@ -192,9 +203,7 @@ impl<E: Edge> Engine<E> {
         let request =
             materials.endpoint.revocation(token, &materials.asking, (supplies, &occasion))?;
         let Some(request) = request else {
-            let message = "nothing tells where this provider revokes tokens: set \
-                           spec.revocation.url in its document";
-            return Err(Error::new(Reason::InvalidProvider, message));
+            return Err(Error::new(Reason::InvalidProvider, CANNOT_REVOKE));
         };
         let answer = self.transport.send(request).await?;
         match answer.status {
@@ -207,9 +216,18 @@ impl<E: Edge> Engine<E> {
     }
 }
 
+/// Whether a difference of clocks explains a refusal, and may be given in to.
+fn is_believable(skew: TimeDelta) -> bool {
+    (SKEW..=FARTHEST_SKEW).contains(&skew.abs())
+}
+
 /// The keys of secrets to try, the first one last: the one that worked before, then the others in
 /// their order, of those that are there.
-pub(super) fn order(keys: &[String], supplies: &Supplies, first: Option<&str>) -> Vec<String> {
+pub(super) fn secrets_in_order(
+    keys: &[String],
+    supplies: &Supplies,
+    first: Option<&str>,
+) -> Vec<String> {
     let mut present: Vec<String> =
         keys.iter().filter(|key| supplies.credentials.has(key)).cloned().collect();
     if present.is_empty() {
@@ -233,5 +251,25 @@ fn ambiguous(materials: &Materials, error: Error) -> Error {
             error.with_class(Class::Ambiguous)
         }
         false => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::none(0, false)]
+    #[case::little(19, false)]
+    #[case::ahead(20, true)]
+    #[case::behind(-600, true)]
+    #[case::an_hour(3600, true)]
+    #[case::more(3601, false)]
+    // A hostile Date may be the last that a calendar holds.
+    #[case::the_end_of_time(8_210_000_000_000, false)]
+    fn only_a_small_difference_of_clocks_is_given_in_to(#[case] seconds: i64, #[case] taken: bool) {
+        assert_eq!(is_believable(TimeDelta::seconds(seconds)), taken);
     }
 }

@@ -9,13 +9,17 @@ use tracing::warn;
 
 use super::witness::Witness;
 use crate::clock::Clock;
-use crate::error::{Class, Error};
+use crate::error::Error;
 use crate::oauth::{Issuer, Metadata, Transport};
 
 /// How long metadata is taken for granted.
 const FRESH: TimeDelta = TimeDelta::hours(1);
-/// How long it is made do with where the issuer does not answer.
+/// How long it is made do with where the issuer does not tell it any more.
 const STALE: TimeDelta = TimeDelta::hours(24);
+/// An issuer is asked again no sooner than this.
+const PAUSE: TimeDelta = TimeDelta::seconds(10);
+/// Issuers that are remembered.
+const MOST_ISSUERS: usize = 1024;
 
 /// Remembers metadata.
 pub(super) struct Discovery {
@@ -30,7 +34,9 @@ type Slot = Arc<AsyncMutex<Option<Known>>>;
 #[derive(Clone)]
 struct Known {
     metadata: Arc<Metadata>,
-    asked_at: DateTime<Utc>,
+    told_at: DateTime<Utc>,
+    /// When to ask again.
+    due_at: DateTime<Utc>,
 }
 
 impl Discovery {
@@ -46,51 +52,58 @@ impl Discovery {
     ) -> Result<Arc<Metadata>, Error> {
         let slot = self.slot(issuer);
         let mut slot = slot.lock().await;
-        let age = slot.as_ref().map(|known| self.clock.now() - known.asked_at);
-        if let (Some(known), Some(age)) = (slot.as_ref(), age)
-            && age < FRESH
-        {
+        let now = self.clock.now();
+        if let Some(known) = slot.as_ref().filter(|known| known.due_at > now) {
             return Ok(Arc::clone(&known.metadata));
         }
-        match (self.ask(issuer, witness).await, slot.as_ref(), age) {
-            (Ok(metadata), ..) => {
+        match (self.ask(issuer, witness).await, slot.as_mut()) {
+            (Ok(metadata), _) => {
                 let metadata = Arc::new(metadata);
-                let asked_at = self.clock.now();
-                *slot = Some(Known { metadata: Arc::clone(&metadata), asked_at });
+                let known =
+                    Known { metadata: Arc::clone(&metadata), told_at: now, due_at: now + FRESH };
+                *slot = Some(known);
                 Ok(metadata)
             }
-            (Err(error), Some(known), Some(age))
-                if age < STALE && error.class() != Class::Permanent =>
-            {
+            (Err(error), Some(known)) if now - known.told_at < STALE => {
                 warn!(issuer = issuer.url().host_str(), %error, "its former metadata is made do with");
+                known.due_at = now + PAUSE;
                 Ok(Arc::clone(&known.metadata))
             }
-            (Err(error), ..) => Err(error),
+            (Err(error), _) => Err(error),
         }
     }
 
-    /// Asks again the next time: what was told may not hold any more.
-    pub(super) fn doubt(&self, issuer: &Issuer) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(issuer);
+    /// What was told may not hold any more: the issuer is asked again the next time. Where it does
+    /// not answer then, it is made do with all the same.
+    pub(super) async fn doubt(&self, issuer: &Issuer) {
+        if let Some(known) = self.slot(issuer).lock().await.as_mut() {
+            known.due_at = known.told_at;
+        }
     }
 
+    /// Asks at each place in turn. What is wrong at one is told only where no other has it.
     async fn ask(&self, issuer: &Issuer, witness: Option<&dyn Witness>) -> Result<Metadata, Error> {
+        let mut wrong = None;
         for request in issuer.requests() {
             let url = request.url().clone();
             let answer = self.transport.send(request).await;
             if let Some(witness) = witness {
                 witness.discovery(&url, answer.as_ref());
             }
-            let answer = answer?;
-            if let Some(metadata) = issuer.read(&answer)? {
-                return Ok(metadata);
+            match issuer.read(&answer?) {
+                Ok(Some(metadata)) => return Ok(metadata),
+                Ok(None) => {}
+                Err(error) => wrong = wrong.or(Some(error)),
             }
         }
-        Err(issuer.not_found())
+        Err(wrong.unwrap_or_else(|| issuer.not_found()))
     }
 
     fn slot(&self, issuer: &Issuer) -> Slot {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_ISSUERS && !known.contains_key(issuer) {
+            known.clear();
+        }
         Arc::clone(known.entry(issuer.clone()).or_default())
     }
 }

@@ -10,6 +10,7 @@ use super::discovery::Discovery;
 use super::gates::Gates;
 use super::renewal::{Kept, Renewals, seed};
 use super::retired::RetiredTokens;
+use super::revocation::{KEPT_ALIVE, is_kept_alive};
 use super::supply::{Supplied, credentials};
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
@@ -19,7 +20,7 @@ use crate::api::annotations::{
 use crate::clock::Clock;
 use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey, ownership};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{Digester, Issued, Life, Renewed, Supplies, Transport};
+use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
 use crate::render::{Data, Shown, read_back, render};
 use crate::watch::Materials;
 
@@ -76,7 +77,7 @@ impl<E: Edge> Engine<E> {
         match (plan, &case.materials) {
             (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
-            (Plan::Revoke, materials) => Some(self.revoke_due(case, materials.as_ref()).await),
+            (Plan::Revoke, _) => Some(self.revoke_due(case).await),
             (Plan::Part, _) => {
                 self.part(case).await;
                 Some(Outcome::Parted)
@@ -152,6 +153,9 @@ impl<E: Edge> Engine<E> {
         let last = case.snapshot.facts.secret_key.as_deref();
         let asked = self.ask(materials, &mut supplies, last).await;
         attempt.secret_key = asked.secret_key;
+        if let Err(error) = self.keep_renewed(materials, &supplies, asked.renewed).await {
+            return Some(Outcome::Failed { error, attempt });
+        }
         let mut issued = match asked.issued? {
             Ok(issued) => issued,
             Err(error) if is_of_inputs(&error) => {
@@ -164,45 +168,44 @@ impl<E: Edge> Engine<E> {
             }
             Err(error) => return Some(Outcome::Failed { error, attempt }),
         };
-        if let Err(error) = self.keep_renewed(materials, &supplies, &issued).await {
-            return Some(Outcome::Failed { error, attempt });
-        }
         drop(supplies);
-        let deaf = "spec.revoke: nothing tells where this provider revokes tokens";
         let wanted = !case.snapshot.token.spec.revoke.is_empty();
-        let deaf = (wanted && !materials.endpoint.can_revoke()).then(|| deaf.to_owned());
-        let remarks = remark.into_iter().chain(issued.warnings.drain(..)).chain(deaf);
+        let deaf = (wanted && !materials.endpoint.can_revoke())
+            .then(|| format!("spec.revoke: {CANNOT_REVOKE}"));
+        let kept = is_kept_alive(case, materials).then(|| KEPT_ALIVE.to_owned());
+        let remarks = remark.into_iter().chain(issued.warnings.drain(..)).chain(deaf).chain(kept);
         let remarks: Vec<String> = remarks.collect();
         attempt.remark = (!remarks.is_empty()).then(|| remarks.join("; "));
-        let former = self.former(case, &order).await;
+        let former = self.former(case, (materials, &inputs), &order).await;
         let fetched = Fetched { issued, order: &order, inputs: &inputs };
         Some(match self.publish(case, fetched).await {
             Ok(held) => {
                 attempt.revoke_at = self.retire(case, (&order, &held), former);
+                self.retired.note_published(case, (materials, &held));
                 Outcome::Published { held, attempt }
             }
             Err(error) => Outcome::Failed { error, attempt },
         })
     }
 
-    /// Keeps what the answer renewed, before the token is published.
+    /// Keeps what the answer renewed, before the token is published, and what could not be kept
+    /// before.
     async fn keep_renewed(
         &self,
         materials: &Materials,
         supplies: &Supplies,
-        issued: &Issued,
+        answered: Renewed,
     ) -> Result<(), Error> {
         let Some(source) = materials.credentials.as_ref().filter(|_| materials.endpoint.renews())
         else {
             return Ok(());
         };
         let former = &supplies.renewed;
-        let current = materials.endpoint.needs().current;
         let renewed = Renewed {
-            refresh_token: issued.refresh_token.clone().or_else(|| former.refresh_token.clone()),
-            access_token: current.then(|| issued.access_token.clone()),
+            refresh_token: answered.refresh_token.or_else(|| former.refresh_token.clone()),
+            access_token: answered.access_token.or_else(|| former.access_token.clone()),
         };
-        if renewed.same_as(former) {
+        if renewed.same_as(former) && self.renewals.unsaved(&source.secret).is_none() {
             return Ok(());
         }
         let seed = seed(&supplies.credentials, &self.digester);

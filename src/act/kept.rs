@@ -70,8 +70,7 @@ impl ClusterEdge {
     async fn create_store(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
         let key = store(credentials);
         let api = self.secrets(&credentials.namespace);
-        let origin = self.call(api.get_metadata(&credentials.name)).await;
-        let origin = origin.map_err(|error| read_failed(credentials, &error))?;
+        let owner = self.owner_of_store(credentials).await?;
         let data = values(kept)
             .map(|(key, value)| (key.to_owned(), ByteString(value.expose_secret().into())));
         let secret = Secret {
@@ -83,13 +82,7 @@ impl ClusterEdge {
                     (RENEWED_OF.to_owned(), credentials.name.clone()),
                     (SEED.to_owned(), kept.seed.clone()),
                 ])),
-                owner_references: Some(vec![OwnerReference {
-                    api_version: "v1".to_owned(),
-                    kind: "Secret".to_owned(),
-                    name: credentials.name.clone(),
-                    uid: origin.metadata.uid.unwrap_or_default(),
-                    ..OwnerReference::default()
-                }]),
+                owner_references: Some(vec![owner]),
                 ..ObjectMeta::default()
             },
             data: Some(data.collect()),
@@ -102,12 +95,28 @@ impl ClusterEdge {
         made.map(drop).map_err(|error| write_failed(&key, &error))
     }
 
+    /// What is kept goes with the credentials that it came from.
+    async fn owner_of_store(&self, credentials: &SecretKey) -> Result<OwnerReference, Error> {
+        let api = self.secrets(&credentials.namespace);
+        let origin = self.call(api.get_metadata(&credentials.name)).await;
+        let origin = origin.map_err(|error| read_failed(credentials, &error))?;
+        Ok(OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Secret".to_owned(),
+            name: credentials.name.clone(),
+            uid: origin.metadata.uid.unwrap_or_default(),
+            ..OwnerReference::default()
+        })
+    }
+
     async fn overwrite(
         &self,
         credentials: &SecretKey,
         (found, kept): (&Secret, &Kept),
     ) -> Result<(), Error> {
         let key = store(credentials);
+        // Those that it goes with may have been deleted and made again since.
+        let owner = self.owner_of_store(credentials).await?;
         let text: BTreeMap<&str, &str> =
             values(kept).map(|(k, v)| (k, v.expose_secret())).collect();
         let gone: BTreeMap<&str, Value> = [REFRESH_TOKEN, ACCESS_TOKEN]
@@ -120,6 +129,7 @@ impl ClusterEdge {
                 "uid": found.uid(),
                 "resourceVersion": found.resource_version(),
                 "annotations": {SEED: kept.seed},
+                "ownerReferences": [owner],
             },
             "data": gone,
             "stringData": text,

@@ -12,8 +12,6 @@ pub struct Rehearsal {
     pub issued: Result<Issued, Error>,
     /// What a person should know of the credentials.
     pub remark: Option<String>,
-    /// The key of the credentials Secret whose secret was sent last, where there are several.
-    pub secret_key: Option<String>,
 }
 
 impl<E: Edge> Engine<E> {
@@ -21,15 +19,11 @@ impl<E: Edge> Engine<E> {
     pub async fn rehearse(&self, materials: &Materials, namespace: &str) -> Rehearsal {
         let read = match self.supply(materials, namespace).await {
             Ok(read) => read,
-            Err(error) => return Rehearsal { issued: Err(error), remark: None, secret_key: None },
+            Err(error) => return Rehearsal { issued: Err(error), remark: None },
         };
         let mut supplies = read.supplies;
         let asked = self.ask(materials, &mut supplies, None).await;
         let stopped = || Error::new(Reason::ProviderTimeout, "ended before the provider answered");
-        Rehearsal {
-            issued: asked.issued.unwrap_or_else(|| Err(stopped())),
-            remark: read.remark,
-            secret_key: asked.secret_key,
-        }
+        Rehearsal { issued: asked.issued.unwrap_or_else(|| Err(stopped())), remark: read.remark }
     }
 }

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tracing::{info, warn};
 
-use super::ask::order;
-use super::retired::Retired;
+use super::ask::secrets_in_order;
+use super::retired::{Former, Retired};
 use super::supply::{Supplied, secret_keys};
 use super::{Case, Edge, Engine};
 use crate::api::{RevokeOn, keys};
@@ -21,11 +21,27 @@ use crate::watch::Materials;
 /// How long a deletion waits for the provider.
 const PARTING: Duration = Duration::from_secs(10);
 
+/// What is told where a rotation revokes nothing.
+pub(super) const KEPT_ALIVE: &str = "spec.revoke: nothing is revoked after a rotation, for the \
+     provider may end the refresh token with it (RFC 7009 section 2.1)";
+
 impl<E: Edge> Engine<E> {
     /// The token that the target holds, where it is to be revoked after it is replaced.
-    pub(super) async fn former(&self, case: &Case, order: &FetchOrder) -> Option<SecretString> {
+    pub(super) async fn former(
+        &self,
+        case: &Case,
+        (materials, inputs): (&Materials, &str),
+        order: &FetchOrder,
+    ) -> Option<Former> {
         let held = order.held.as_ref().filter(|_| order.revoke_after.is_some())?;
-        self.read_held(case, held).await
+        if materials.endpoint.renews() {
+            return None;
+        }
+        // Only whoever issued it may see it again.
+        let unchanged = case.snapshot.facts.attempted.as_deref() == Some(inputs);
+        let issuer = self.retired.published(uid(&case.snapshot.token));
+        let issuer = issuer.or_else(|| unchanged.then(|| materials.clone()))?;
+        Some(Former { token: self.read_held(case, held).await?, issuer })
     }
 
     /// Notes a token that was replaced. Tells when it is to be revoked; a provider that hands back
@@ -34,24 +50,24 @@ impl<E: Edge> Engine<E> {
         &self,
         case: &Case,
         (order, new): (&FetchOrder, &HeldToken),
-        former: Option<SecretString>,
+        former: Option<Former>,
     ) -> Option<DateTime<Utc>> {
         let (former, held) = (former?, order.held.as_ref()?);
-        if Some(self.digester.token(&former)) == new.fingerprint {
+        if Some(self.digester.token(&former.token)) == new.fingerprint {
             return None;
         }
         let revoke_at = self.clock.now() + order.revoke_after?;
-        let retired = Retired { token: former, revoke_at, expires_at: held.expires_at };
+        let retired = Retired { former, revoke_at, expires_at: held.expires_at };
         self.retired.add(uid(&case.snapshot.token), retired, self.clock.now());
         Some(revoke_at)
     }
 
     /// Revokes what is due.
-    pub(super) async fn revoke_due(&self, case: &Case, materials: Option<&Materials>) -> Outcome {
+    pub(super) async fn revoke_due(&self, case: &Case) -> Outcome {
         let now = self.clock.now();
         let (due, next) = self.retired.take_due(uid(&case.snapshot.token), now);
         for retired in due.into_iter().filter(|retired| retired.expires_at > now) {
-            self.try_to_revoke(case, (materials, retired.token)).await;
+            self.try_to_revoke(case, &retired.former).await;
         }
         Outcome::Revoked { next }
     }
@@ -66,8 +82,8 @@ impl<E: Edge> Engine<E> {
         let owner = case.snapshot.owner();
         let parting = async {
             let last = self.last(case).await;
-            for token in retired.into_iter().map(|retired| retired.token).chain(last) {
-                self.try_to_revoke(case, (case.materials.as_ref(), token)).await;
+            for former in retired.into_iter().map(|retired| retired.former).chain(last) {
+                self.try_to_revoke(case, &former).await;
             }
         };
         if tokio::time::timeout(PARTING, parting).await.is_err() {
@@ -76,10 +92,16 @@ impl<E: Edge> Engine<E> {
     }
 
     /// The token that a resource holds, while it is good.
-    async fn last(&self, case: &Case) -> Option<SecretString> {
+    async fn last(&self, case: &Case) -> Option<Former> {
         let now = self.clock.now();
         let held = case.snapshot.facts.held.as_ref().filter(|held| held.expires_at > now)?;
-        self.read_held(case, held).await
+        let issuer = self.retired.published(uid(&case.snapshot.token));
+        let Some(issuer) = issuer.or_else(|| unchanged(case)) else {
+            let owner = case.snapshot.owner();
+            warn!(token = %owner, "a token cannot be revoked: its provider or credentials are gone");
+            return None;
+        };
+        Some(Former { token: self.read_held(case, held).await?, issuer })
     }
 
     async fn read_held(&self, case: &Case, held: &HeldToken) -> Option<SecretString> {
@@ -94,17 +116,9 @@ impl<E: Edge> Engine<E> {
         }
     }
 
-    async fn try_to_revoke(
-        &self,
-        case: &Case,
-        (materials, token): (Option<&Materials>, SecretString),
-    ) {
+    async fn try_to_revoke(&self, case: &Case, former: &Former) {
         let owner = case.snapshot.owner();
-        let Some(materials) = materials else {
-            warn!(token = %owner, "a token cannot be revoked: its provider or credentials are gone");
-            return;
-        };
-        match self.supply_and_revoke(case, (materials, &token)).await {
+        match self.supply_and_revoke(case, (&former.issuer, &former.token)).await {
             Ok(()) => info!(token = %owner, "a token that is not needed any more was revoked"),
             Err(error) => warn!(token = %owner, %error, "a token could not be revoked"),
         }
@@ -119,7 +133,22 @@ impl<E: Edge> Engine<E> {
         let Supplied { mut supplies, .. } = self.supply(materials, &namespace).await?;
         // The one that the provider last took.
         let last = case.snapshot.facts.secret_key.as_deref();
-        supplies.secret_key = order(secret_keys(materials), &supplies, last).pop();
+        supplies.secret_key = secrets_in_order(secret_keys(materials), &supplies, last).pop();
         self.revoke(materials, (&supplies, token)).await
     }
+}
+
+/// Whether a rotation revokes nothing because that might end the grant.
+pub(super) fn is_kept_alive(case: &Case, materials: &Materials) -> bool {
+    let rotation = case.snapshot.token.spec.revoke.contains(&RevokeOn::Rotation);
+    rotation && materials.endpoint.renews()
+}
+
+/// The materials of now, where the token that is held was asked for with the same.
+fn unchanged(case: &Case) -> Option<Materials> {
+    let facts = &case.snapshot.facts;
+    let seen = facts.seen.as_ref()?;
+    let means = case.snapshot.means.as_ref().ok()?;
+    let same = seen.at == means.seen && seen.found.as_ref().ok() == facts.attempted.as_ref();
+    case.materials.clone().filter(|_| same)
 }

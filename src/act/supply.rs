@@ -91,14 +91,21 @@ impl<E: Edge> Engine<E> {
             None => self.edge.renewed(&source.secret).await?,
         };
         let seed = seed(credentials, &self.digester);
-        Ok(kept
-            .filter(|kept: &Kept| is_same_seed(&kept.seed, &seed))
-            .map(|kept| kept.renewed)
-            .unwrap_or_default())
+        let Some(kept) = kept.filter(|kept: &Kept| is_same_seed(&kept.seed, &seed)) else {
+            return Ok(Renewed::default());
+        };
+        // Made with a digest key that is gone: from now on a replacement is to be noticed again.
+        if kept.seed != seed {
+            let renewed = kept.renewed.clone();
+            self.keep(&source.secret, Kept { seed, renewed }).await?;
+        }
+        Ok(kept.renewed)
     }
 }
 
 /// The keys that hold the client's secret, where the credentials name several.
 pub(super) fn secret_keys(materials: &Materials) -> &[String] {
-    materials.credentials.as_ref().map_or(&[], |source| &source.secret_keys)
+    // Where no secret is sent there is none to take turns.
+    let sent = materials.endpoint.needs().credentials().any(|key| key == "client_secret");
+    materials.credentials.as_ref().filter(|_| sent).map_or(&[], |source| &source.secret_keys)
 }

@@ -28,6 +28,11 @@ impl MemoryEdge {
         Self { source, tokens: Mutex::default(), cluster }
     }
 
+    /// Whether ServiceAccounts' tokens can be had.
+    pub(super) fn has_api_server(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// Remembers a token for those that are made from it.
     pub(super) fn remember(&self, key: (String, String), token: SecretString) {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(key, token);

@@ -28,6 +28,10 @@ const ABSURD: TimeDelta = TimeDelta::days(400);
 /// A clock that is off by less is not told of.
 const SKEW: TimeDelta = TimeDelta::seconds(20);
 
+/// Why a token is not tried that takes a ServiceAccount's.
+const NO_API_SERVER: &str = "a ServiceAccount's token is had from the API server only: apply it, and \
+     run tokenward check --fetch --token NAMESPACE/NAME without FILE";
+
 /// Namespace and name of a token.
 pub type Name = (String, String);
 
@@ -121,6 +125,10 @@ impl Run {
         }
         if materials.endpoint.renews() && !self.spend {
             teller.line("not tried", not_spent(&materials.endpoint));
+            return teller.bad();
+        }
+        if materials.service_account.is_some() && !self.engine.edge.has_api_server() {
+            teller.line("not tried", NO_API_SERVER);
             return teller.bad();
         }
         let rehearsal = self.engine.rehearse(&materials, &namespace).await;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use chrono::TimeDelta;
 
 use crate::api::ClientAuthentication;
-use crate::error::{Class, Error};
+use crate::error::{Class, Error, Reason};
 
 /// How a client proves who it is.
 pub(super) fn authentication(method: ClientAuthentication) -> &'static str {
@@ -35,6 +35,11 @@ pub(super) fn authentication(method: ClientAuthentication) -> &'static str {
 /// What tokenward would do about an error.
 pub(super) fn class(error: &Error) -> String {
     match (error.class(), error.retry_after()) {
+        (Class::Permanent, _) if is_of_inputs(error.reason()) => {
+            "permanent: tokenward would show Stalled and wait for a person; it asks when an input \
+             changes"
+                .to_owned()
+        }
         (Class::Permanent, _) => "permanent: tokenward would show Stalled and wait for a person; it \
                                   asks again after 1, 2, 4 … 60 min, and at once when an input changes"
             .to_owned(),
@@ -55,6 +60,11 @@ pub(super) fn class(error: &Error) -> String {
             "waiting: tokenward would go on as soon as what is missing is there".to_owned()
         }
     }
+}
+
+/// Whether nothing is asked before an input changes.
+fn is_of_inputs(reason: Reason) -> bool {
+    matches!(reason, Reason::InvalidCredentials | Reason::InvalidProvider | Reason::InvalidSpec)
 }
 
 /// A time as people say it: `1h5m`, `2m20s`, `36500d`.

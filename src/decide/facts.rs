@@ -209,7 +209,7 @@ impl HeldToken {
             refresh_at: time(REFRESH_AT)?,
             token_type: None,
             scopes: Vec::new(),
-            outputs: Vec::new(),
+            outputs: target.further_keys(),
             secret_name: secret_name.to_owned(),
             fingerprint: None,
         })

@@ -27,7 +27,7 @@ pub use facts::{Facts, HeldToken, Repairs, Seen, Setback};
 pub use finalizer::{FinalizerChange, FinalizerTry, finalizer_change};
 pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};
-pub use parents::{Parent, descends, parents};
+pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Verdicts, decide};
 pub use schedule::{Delivery, Pace};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

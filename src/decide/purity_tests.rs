@@ -8,6 +8,7 @@ use rstest::rstest;
 const KNOWN: &[&str] = &[
     "std::collections::",
     "std::fmt::",
+    "std::iter::",
     "std::sync::Arc",
     "chrono::",
     "crate::api",

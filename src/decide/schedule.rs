@@ -104,7 +104,8 @@ impl Pace {
             return after(expires_at, AFTER_EXPIRY);
         }
         let floor = self.min_interval.map_or(DEFAULT_MIN_INTERVAL, sane);
-        after(now, (remaining / 2).max(floor))
+        let most = self.max_interval.map_or(remaining, |most| scale(most, 0.95));
+        after(now, (remaining / 2).min(most).max(floor))
     }
 }
 

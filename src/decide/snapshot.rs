@@ -106,6 +106,13 @@ impl TargetMeta {
         matches!(holder, Holder::Consenting | Holder::Us) && !controlled
     }
 
+    /// The keys of ours beside the usual ones.
+    pub(super) fn further_keys(&self) -> Vec<String> {
+        let usual = [keys::ACCESS_TOKEN, keys::TOKEN_TYPE, keys::EXPIRES_AT];
+        let further = self.owned_keys.iter().filter(|key| !usual.contains(&key.as_str()));
+        further.cloned().collect()
+    }
+
     /// Whether every key of a token is still as we wrote it.
     pub(super) fn holds(&self, held: &HeldToken) -> bool {
         let has = |key: &str| self.owned_keys.contains(key);

@@ -13,7 +13,7 @@ use crate::api::annotations::{ALLOW, OWNER, Owner};
 use crate::api::{OAuthClientToken, PRIVILEGED_SECRET_TYPES, ProviderDocument, ProviderKind};
 use crate::decide::{Applicant, CredentialsSource, admit, own_credentials, parents};
 use crate::error::{Class, Error, Reason, nearest};
-use crate::oauth::{Asking, Endpoint};
+use crate::oauth::{Asking, CANNOT_REVOKE, Endpoint};
 use crate::watch::compile;
 
 /// Tells what does not fit together. What is merely missing is a warning, since it may be on the
@@ -109,9 +109,7 @@ impl<'a> Check<'a> {
         }
         self.parents(token);
         if !spec.revoke.is_empty() && !endpoint.can_revoke() {
-            let message = "nothing tells where this provider revokes tokens: its document needs \
-                           revocation.url or issuer";
-            self.say(token, "spec.revoke", message);
+            self.say(token, "spec.revoke", CANNOT_REVOKE);
         }
         match &credentials {
             // The platform's are judged once, with their provider.
@@ -244,7 +242,7 @@ impl<'a> Check<'a> {
             self.say(about, PATH, error.message());
         }
         for name in credentials.ending_in_newline(keys) {
-            let message = "ends in a line break, which is sent too and seldom meant";
+            let message = "ends in a newline, which is sent too and seldom meant";
             let field = ["stringData", "data"].map(|field| format!("{field}.{name}"));
             let path = field.iter().find(|path| secret.places.contains_key(*path));
             self.warn(secret, path.map_or("data", String::as_str), message);
@@ -298,16 +296,31 @@ fn title((namespace, name): &Key) -> String {
     if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") }
 }
 
+/// The fields of a document that messages begin with.
+const DOCUMENT: &[&str] = &[
+    "assertion",
+    "bearerToken",
+    "clientAssertion",
+    "clientAuthentication",
+    "clientID",
+    "clientSecret",
+    "errors",
+    "issuer",
+    "limits",
+    "request",
+    "response",
+    "revocation",
+];
+
 /// The field that a message of the engine begins with, and the rest of the message.
 fn split(message: &str) -> (String, &str) {
     let (first, rest) = message.split_once(' ').unwrap_or((message, ""));
     let field = first.trim_end_matches(':');
     let root = field.split('.').next().unwrap_or_default();
+    let is_of_document = DOCUMENT.contains(&root) && (field.contains('.') || first.ends_with(':'));
     match root {
         "spec" if field.contains('.') => (field.to_owned(), rest),
-        "request" | "response" | "errors" | "limits" if field.contains('.') => {
-            (format!("spec.{field}"), rest)
-        }
+        _ if is_of_document => (format!("spec.{field}"), rest),
         _ => (String::new(), message),
     }
 }
@@ -325,6 +338,10 @@ mod tests {
         for (message, path, rest) in [
             ("spec.preset: no document", "spec.preset", "no document"),
             ("request.url: not closed", "spec.request.url", "not closed"),
+            ("assertion.key: not closed", "spec.assertion.key", "not closed"),
+            ("clientAuthentication: twice", "spec.clientAuthentication", "twice"),
+            ("issuer: {{ x }} is unknown", "spec.issuer", "{{ x }} is unknown"),
+            ("request is a word", "", "request is a word"),
             ("spec.request.url is not set", "spec.request.url", "is not set"),
             ("the merged document is malformed", "", "the merged document is malformed"),
         ] {

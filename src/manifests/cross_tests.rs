@@ -169,7 +169,7 @@ fn credentials_are_looked_into_without_being_shown() {
     let secret = SECRET.replace("client_secret: s3cr3t", "client_secret: \"s3cr3t\\n\"");
     assert_says(
         &[PROVIDER, &secret, &own("a")],
-        &["x.yaml:13: warning: Secret web/client: stringData.client_secret: ends in a line break"],
+        &["x.yaml:13: warning: Secret web/client: stringData.client_secret: ends in a newline"],
     );
     let secret = SECRET.replace("stringData", "type: helm.sh/release.v1\nstringData");
     assert_says(&[PROVIDER, &secret, &own("a")], &["x.yaml:21: …type helm.sh/release.v1"]);

@@ -208,7 +208,9 @@ proptest! {
         let endpoint = endpoint(&format!(
             "{{grant: local, assertion: {{algorithm: {method}, audience: a}}}}"
         ));
-        let mut values = vec![("client_id", "id"), ("client_secret", secret.as_str())];
+        let mut values = vec![
+            ("client_id", "id"), ("client_secret", secret.as_str()),
+        ];
         if !key_id.is_empty() {
             values.push(("key_id", &key_id));
         }

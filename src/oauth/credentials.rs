@@ -56,9 +56,10 @@ impl Credentials {
         Ok(self)
     }
 
-    /// Whether there is such a key, whatever it holds.
+    /// Whether there is such a key, and something in it.
     pub fn has(&self, key: &str) -> bool {
-        self.values.contains_key(key) || self.not_text.contains(key)
+        let filled = |value: &SecretString| !value.expose_secret().is_empty();
+        self.values.get(key).is_some_and(filled) || self.not_text.contains(key)
     }
 
     /// The value of a key, or an error that names the Secret, the key and the keys that are there.
@@ -179,6 +180,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_nothing_in_it_is_as_good_as_none() {
+        let credentials = credentials(&[("full", "x"), ("empty", "")]);
+        assert!(credentials.has("full") && !credentials.has("empty"));
+    }
+
+    #[test]
     fn a_key_file_that_is_none_is_not_quoted() {
         let error = credentials(&[("key.json", "s3cr3t")]).unpack("key.json").unwrap_err();
         assert_eq!(error.message(), "Secret web/client: key \"key.json\" is not a JSON object");
@@ -210,7 +217,7 @@ mod tests {
             let credentials = credentials(&values).unpack("key.json").unwrap();
             for (key, value) in &file {
                 let expected = own.get(key).unwrap_or(value);
-                prop_assert!(credentials.has(key));
+                prop_assert_eq!(credentials.has(key), !expected.is_empty());
                 match credentials.get(key) {
                     Ok(found) => prop_assert_eq!(found.expose_secret(), expected),
                     Err(error) => prop_assert!(expected.is_empty(), "{}", error),

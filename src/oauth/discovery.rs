@@ -2,7 +2,7 @@
 //! ask for, and what they say.
 
 use secrecy::ExposeSecret;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::answer::Answer;
@@ -29,18 +29,28 @@ enum Placement {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Metadata {
     issuer: String,
+    #[serde(default, deserialize_with = "url_if_it_is_one")]
     token_endpoint: Option<Url>,
+    #[serde(default, deserialize_with = "url_if_it_is_one")]
     revocation_endpoint: Option<Url>,
+    #[serde(default, deserialize_with = "url_if_it_is_one")]
     jwks_uri: Option<Url>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
     mtls_endpoint_aliases: Aliases,
 }
 
+/// One endpoint that cannot be read does not spoil the others.
+fn url_if_it_is_one<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.and_then(|text| text.parse().ok()))
+}
+
 /// Endpoints for clients that show a certificate (RFC 8705 section 5).
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 struct Aliases {
+    #[serde(default, deserialize_with = "url_if_it_is_one")]
     token_endpoint: Option<Url>,
+    #[serde(default, deserialize_with = "url_if_it_is_one")]
     revocation_endpoint: Option<Url>,
 }
 

@@ -21,6 +21,10 @@ use crate::api::{Algorithm, Grant, ProviderDocument, Request, Revocation};
 use crate::catalogue::Merged;
 use crate::error::Error;
 
+/// What is said where a token is to be revoked and cannot be.
+pub const CANNOT_REVOKE: &str = "nothing tells where this provider revokes tokens: set revocation.url \
+     or issuer in its document";
+
 /// Where a provider comes from, which says how far it may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Provenance {
@@ -137,6 +141,11 @@ impl Endpoint {
     /// Who tells the endpoints that the document does not: to be asked before a request is built.
     pub fn discovery(&self) -> Option<&Issuer> {
         self.issuer.as_ref().filter(|_| self.request.url.is_none())
+    }
+
+    /// The issuer, where the document names one.
+    pub fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
     }
 
     /// Who tells where tokens are revoked, where the document does not.

@@ -45,7 +45,7 @@ pub use answer::Answer;
 pub use credentials::{CredentialValues, Credentials};
 pub use digest::{Digester, KEY_LENGTH};
 pub use discovery::{Issuer, Metadata};
-pub use endpoint::{Endpoint, Provenance};
+pub use endpoint::{CANNOT_REVOKE, Endpoint, Provenance};
 pub use guard::{AddressPolicy, Cidr};
 pub use needs::Needs;
 pub use occasion::{ENTROPY, Occasion};

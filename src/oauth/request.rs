@@ -133,7 +133,7 @@ impl Endpoint {
             (None, None) => return Ok(None),
         };
         // The audience of an assertion is the token endpoint, here too (RFC 7521 section 4.2).
-        values.url = Some(url.clone());
+        values.url = Some(self.token_url(&values).unwrap_or_else(|_| url.clone()));
         values.mint()?;
         match template {
             Some(template) => self.build(template, &values, url).map(Some),

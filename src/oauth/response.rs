@@ -15,7 +15,7 @@ use super::places::{Places, Reading, scalar, text};
 use super::request::Asking;
 use super::rules::OutputRule;
 use super::secrets::Secrets;
-use super::supplies::Supplies;
+use super::supplies::{Renewed, Supplies};
 use super::template::Name;
 use super::values::Values;
 use super::{errors, expectations};
@@ -104,6 +104,20 @@ impl Endpoint {
             outputs,
             access_token: token,
         })
+    }
+
+    /// What an answer renews that is no refusal, even where nothing else of it can be read: what was
+    /// sent is used up.
+    pub fn renewed(&self, answer: &Answer) -> Renewed {
+        if !self.renews() || !(200..300).contains(&answer.status) {
+            return Renewed::default();
+        }
+        let reading = Reading::new(answer);
+        let token = reading.find(&self.response.token, text).filter(|_| self.needs.current);
+        Renewed {
+            refresh_token: self.refresh_token(&reading),
+            access_token: token.map(SecretString::from),
+        }
     }
 
     /// Signs the token itself, where nobody is asked for it.

@@ -312,3 +312,19 @@ fn the_end_of_a_refresh_token_is_warned_of_a_week_before() {
         ["the refresh token itself ends on 2026-11-27: a new consent gives another one"]
     );
 }
+
+#[test]
+fn what_is_renewed_is_known_even_where_the_rest_cannot_be_read() {
+    let spec = "{grant: refresh_token, request: {url: 'https://id.example'}}";
+    let renewed = |status: u16, body: Value| {
+        let answer = json_answer(status, &[], &body);
+        let endpoint = endpoint(spec);
+        assert!(answered(&endpoint, &answer).is_err());
+        endpoint.renewed(&answer).refresh_token.map(|token| token.expose_secret().to_owned())
+    };
+    let next = Some("next".to_owned());
+    assert_eq!(renewed(200, json!({"access_token": "t", "refresh_token": "next"})), next);
+    assert_eq!(renewed(201, json!({"access_token": "t", "refresh_token": "next"})), next);
+    assert_eq!(renewed(200, json!({"refresh_token": "next"})), next);
+    assert_eq!(renewed(400, json!({"refresh_token": "next"})), None);
+}

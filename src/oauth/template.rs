@@ -226,6 +226,14 @@ mod tests {
         assert!(error.message().starts_with("request.url: "), "{error}");
     }
 
+    #[test]
+    fn every_name_is_documented() {
+        let page = include_str!("../../docs/documents.md");
+        for (name, _) in Given::ALL {
+            assert!(page.contains(&format!("`{{{{ {name} }}}}`")), "{name}");
+        }
+    }
+
     fn rendered(template: &Template, value: &str) -> String {
         template.render(|_| value)
     }

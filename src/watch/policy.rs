@@ -92,6 +92,13 @@ impl ProviderPolicy {
                     .to_owned(),
             ),
             NamespacedProviders::CatalogueOnly => {
+                if endpoint.issuer().is_some() {
+                    return refuse(
+                        "endpoints that an issuer tells cannot be judged by --allowed-hosts: name \
+                         a preset with its own URL, or use a ClusterOAuthProvider"
+                            .to_owned(),
+                    );
+                }
                 let admitted = |url: &Url| self.allowed_hosts.iter().any(|host| host.admits(url));
                 match endpoint.varying_origins().iter().find(|url| !admitted(url)) {
                     Some(url) => {

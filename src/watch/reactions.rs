@@ -1,5 +1,6 @@
 //! What a change means: which tokens to look at again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,7 +13,6 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{Caches, Trigger};
 use crate::api::annotations::{REFRESH_REQUESTED_AT, REVOKE_FINALIZER};
 use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
-use crate::decide::descends;
 
 /// Is told of changes that the watches see.
 pub trait Listener: Send + Sync + 'static {
@@ -112,13 +112,21 @@ impl Caches {
         if !self.chained.load(Ordering::Relaxed) {
             return;
         }
-        let namespace = ancestor.namespace().unwrap_or_default();
-        let name = ancestor.name_any();
-        self.send_where(outlet, |token| {
-            !token.spec.token_refs.is_empty()
-                && token.namespace().as_deref() == Some(&namespace)
-                && descends(token, &name, |name| self.token(&namespace, name))
-        });
+        let namespace = ancestor.namespace();
+        let mut children: HashMap<String, Vec<Arc<OAuthClientToken>>> = HashMap::new();
+        for token in self.tokens().state().into_iter().filter(|t| t.namespace() == namespace) {
+            for parent in token.spec.token_refs.values() {
+                children.entry(parent.name.clone()).or_default().push(Arc::clone(&token));
+            }
+        }
+        let mut next = vec![ancestor.name_any()];
+        while let Some(name) = next.pop() {
+            // Taken out, so that nobody is looked at twice.
+            for child in children.remove(&name).unwrap_or_default() {
+                outlet.send(ObjectRef::from_obj(&*child));
+                next.push(child.name_any());
+            }
+        }
     }
 
     fn send_where(&self, outlet: &Outlet, concerns: impl Fn(&OAuthClientToken) -> bool) {

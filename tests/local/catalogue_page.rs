@@ -4,16 +4,19 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use tokenward::api::{ClientAuthentication, Grant, ProviderDocument};
+use tokenward::api::{ClientAuthentication, Grant, ProviderDocument, ProviderKind};
 use tokenward::catalogue::{Entry, entries, merge};
+use tokenward::watch::compile;
 
 const HEAD: &str = "\
 # The catalogue
 
 Documents that come with tokenward: a provider names one as `spec.preset`, sets its `variables` and
-overlays whatever differs. `tokenward providers show NAME` prints one whole, and there is an
+overlays whatever differs; parameters, scopes and references to others belong to the
+`OAuthClientToken`. `tokenward providers show NAME` prints one whole, and there is an
 [example](../examples/providers) of each. What data alone cannot say is in
-[not supported](not-supported.md). `make docs` writes this page.
+[not supported](not-supported.md). Each document says what it was checked against; where a page is out
+of reach, an archived copy of it was read. `make docs` writes this page.
 
 ";
 
@@ -82,40 +85,71 @@ fn humantime(seconds: u64) -> String {
         .join(" ")
 }
 
-fn section(page: &mut String, name: &str, entry: &Entry) {
-    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let cell = |text: &str| flat(text).replace('|', "\\|");
-    writeln!(page, "\n## {name}\n\n{}. ", entry.title).unwrap();
-    page.truncate(page.trim_end().len());
-    writeln!(page, "\n").unwrap();
-    let has_rows = !(entry.inputs.is_empty() && entry.credentials.is_empty());
-    if has_rows || !limits(name).is_empty() {
-        page.push_str("| | | |\n|---|---|---|\n");
-    }
-    for (variable, input) in &entry.inputs {
+/// A document with every variable filled in as its example has it.
+fn filled(name: &str) -> ProviderDocument {
+    let preset = ProviderDocument { preset: Some(name.to_owned()), ..ProviderDocument::default() };
+    let inputs = merge(&preset).unwrap().inputs.into_iter();
+    let variables =
+        inputs.filter_map(|(name, input)| Some((name, input.default.or(input.example)?)));
+    ProviderDocument { variables: variables.collect(), ..preset }
+}
+
+/// What a person has to set, or may.
+fn rows(name: &str, entry: &Entry) -> Vec<[String; 3]> {
+    let document = filled(name);
+    let mut rows = Vec::new();
+    for (variable, input) in merge(&document).unwrap().inputs {
         let told = match (&input.default, &input.example) {
             (Some(default), _) => format!("`{default}` by default"),
             (None, Some(example)) => format!("as `{example}`"),
             (None, None) => String::new(),
         };
-        let description = cell(&input.description);
-        writeln!(page, "| variable | `{variable}` | {description}; {} |", cell(&told)).unwrap();
+        let optional = if input.required || input.default.is_some() { "" } else { "optional; " };
+        let what = format!("{}; {optional}{told}", flat(&input.description));
+        rows.push(["variable".to_owned(), variable, what]);
     }
     for (key, what) in &entry.credentials {
-        writeln!(page, "| credential | `{key}` | {} |", cell(what)).unwrap();
+        rows.push(["credential".to_owned(), key.clone(), flat(what)]);
     }
-    for (what, value) in limits(name) {
-        writeln!(page, "| limit | {what} | {value} |").unwrap();
+    let endpoint = compile(&document, ProviderKind::OAuthProvider).unwrap();
+    let needs = endpoint.needs();
+    for parameter in needs.parameters() {
+        rows.push(["parameter".to_owned(), parameter.to_owned(), "optional".to_owned()]);
+    }
+    for token in needs.tokens() {
+        let what = "another OAuthClientToken of the namespace".to_owned();
+        rows.push(["spec.tokenRefs".to_owned(), token.to_owned(), what]);
+    }
+    if needs.service_account {
+        let what = "a ServiceAccount of the namespace, and the audience that the provider expects";
+        rows.push(["spec".to_owned(), "serviceAccountRef".to_owned(), what.to_owned()]);
+    }
+    if needs.scopes {
+        rows.push(["spec".to_owned(), "scopes".to_owned(), "what to ask for".to_owned()]);
+    }
+    rows.extend(limits(name).into_iter().map(|(what, v)| ["limit".to_owned(), what.to_owned(), v]));
+    rows
+}
+
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}
+
+fn section(page: &mut String, name: &str, entry: &Entry) {
+    writeln!(page, "\n## {name}\n\n{}.\n", entry.title).unwrap();
+    let rows = rows(name, entry);
+    if !rows.is_empty() {
+        page.push_str("| | | |\n|---|---|---|\n");
+    }
+    for [kind, what, told] in rows {
+        let what = if kind == "limit" { what } else { format!("`{what}`") };
+        writeln!(page, "| {kind} | {what} | {told} |").unwrap();
     }
     if let Some(notes) = &entry.notes {
         writeln!(page, "\n{}", flat(notes)).unwrap();
     }
-    let links: Vec<String> = entry
-        .source
-        .iter()
-        .enumerate()
-        .map(|(index, link)| format!("[{}]({link})", index + 1))
-        .collect();
+    let links = entry.source.iter().enumerate();
+    let links: Vec<String> = links.map(|(n, link)| format!("[{}]({link})", n + 1)).collect();
     writeln!(page, "\nVerified: {}. Source: {}", flat(&entry.verified), links.join(", ")).unwrap();
 }
 
