@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
+use serde_json::json;
 use tokenward::api::ProviderDocument;
 use tokenward::catalogue::{Input, merge, names};
 use tokenward::error::Error;
@@ -95,7 +96,8 @@ impl Subject {
         let merged = merge(document).unwrap_or_else(|error| panic!("{error}: {document:?}"));
         let errors = merged.document.errors.clone().unwrap_or_default();
         let waits = errors.rules.iter().flatten().filter_map(|rule| rule.wait);
-        let words = serde_json::to_string(&merged.document).unwrap_or_default();
+        // And where things are that it says nothing of.
+        let words = json!([merged.document, "/access_token", "/expires_in"]).to_string();
         let endpoint = shared::compile(document).unwrap_or_else(|error| {
             panic!("{error}: {}", document.preset.as_deref().unwrap_or(""))
         });
