@@ -13,8 +13,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         .collect()
 }
 
-/// Takes out what the generator adds and Kubernetes does not want: `nullable` (an explicit null
-/// would skip defaults) and formats that it does not know.
+/// Takes out what the generator adds and Kubernetes does not want: `nullable` and null among an
+/// enum's values (an explicit null would skip defaults), and formats that it does not know.
 fn tidy(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let Ok(mut value) = serde_json::to_value(&crd) else { return crd };
     scrub(&mut value);
@@ -33,6 +33,9 @@ fn scrub(value: &mut serde_json::Value) {
                 }
                 _ => true,
             });
+            if let Some(serde_json::Value::Array(values)) = map.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
             map.values_mut().for_each(scrub);
         }
         serde_json::Value::Array(items) => items.iter_mut().for_each(scrub),

@@ -64,7 +64,7 @@ impl Endpoint {
     pub fn compile(merged: Merged, provenance: Provenance) -> Result<Self, Error> {
         let Merged { document, inputs } = merged;
         let drafts = Drafts::read(&document)?;
-        let names = drafts.names(&document)?;
+        let names = drafts.names()?;
         let values = variables(&document, &inputs, &names)?;
         let variable = |name: &str| values.get(name).map_or("", String::as_str);
         let request = drafts.request.finish(variable)?;
@@ -94,7 +94,7 @@ impl Endpoint {
                 .as_ref()
                 .and_then(|request| request.scope_separator.clone())
                 .unwrap_or_else(|| " ".to_owned()),
-            response: ResponseRules::parse(&document)?,
+            response: drafts.response,
             errors: ErrorRules::parse(&document)?,
             ca_bundle,
             provenance,
@@ -197,6 +197,7 @@ struct Drafts {
     grant: Grant,
     client: Client,
     assertion: Option<AssertionTemplate>,
+    response: ResponseRules,
 }
 
 impl Drafts {
@@ -235,6 +236,7 @@ impl Drafts {
             grant,
             client,
             assertion: None,
+            response: ResponseRules::parse(document)?,
         };
         drafts.assertion = drafts.wanted_assertion(document)?;
         Ok(drafts)
@@ -264,7 +266,7 @@ impl Drafts {
     }
 
     /// Every name that a request takes a value of, each known to have one where it stands.
-    fn names(&self, document: &ProviderDocument) -> Result<BTreeSet<Name>, Error> {
+    fn names(&self) -> Result<BTreeSet<Name>, Error> {
         let mut names = BTreeSet::new();
         self.request.collect_names(&mut names);
         self.client.collect_names(&mut names);
@@ -293,7 +295,7 @@ impl Drafts {
             refuse_names(&of_revocation, "revocation", is_of_request)?;
             names.extend(of_revocation);
         }
-        names.extend(ResponseRules::parse(document)?.names()?);
+        names.extend(self.response.names()?);
         Ok(names)
     }
 }

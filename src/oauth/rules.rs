@@ -96,15 +96,49 @@ impl ResponseRules {
             expect: Expected::parse(&response.expect.unwrap_or_default())?,
         })
     }
-}
 
-impl ResponseRules {
     /// Where outputs are read from.
     pub(super) fn output_pointers(&self) -> impl Iterator<Item = &str> {
         self.outputs.values().flat_map(|output| match output {
             OutputRule::Found { at, .. } => at.pointers().collect::<Vec<_>>(),
             OutputRule::Made(_) => Vec::new(),
         })
+    }
+
+    /// The names that it uses, each with where it stands. What a token says and what it is for is
+    /// known without any secret.
+    pub(super) fn names(&self) -> Result<Vec<Name>, Error> {
+        let mut names = Vec::new();
+        for (name, rule) in &self.outputs {
+            for used in rule.template().into_iter().flat_map(Template::names) {
+                let known = |output: &String| {
+                    matches!(output.as_str(), "access_token" | "token_type")
+                        || matches!(self.outputs.get(output), Some(OutputRule::Found { .. }))
+                };
+                match used {
+                    Name::Variable(_) => names.push(used.clone()),
+                    Name::Output(output) if known(output) => {}
+                    _ => {
+                        return Err(invalid(format!(
+                            "response.outputs.{name}: {{{{ {used} }}}} is neither a variable nor \
+                             an output that is read from the answer"
+                        )));
+                    }
+                }
+            }
+        }
+        let expect = [&self.expect.token_type, &self.expect.issuer, &self.expect.audience];
+        for used in expect.into_iter().flatten().flat_map(Template::names) {
+            match used {
+                Name::Variable(_) | Name::Parameter(_) => names.push(used.clone()),
+                _ => {
+                    return Err(invalid(format!(
+                        "response.expect: {{{{ {used} }}}} is neither a variable nor a parameter"
+                    )));
+                }
+            }
+        }
+        Ok(names)
     }
 }
 
@@ -178,44 +212,6 @@ impl Expected {
             issuer: template(&expect.issuer, "issuer")?,
             audience: template(&expect.audience, "audience")?,
         })
-    }
-}
-
-impl ResponseRules {
-    /// The names that it uses, each with where it stands. What a token says and what it is for is
-    /// known without any secret.
-    pub(super) fn names(&self) -> Result<Vec<Name>, Error> {
-        let mut names = Vec::new();
-        for (name, rule) in &self.outputs {
-            for used in rule.template().into_iter().flat_map(Template::names) {
-                let known = |output: &String| {
-                    matches!(output.as_str(), "access_token" | "token_type")
-                        || matches!(self.outputs.get(output), Some(OutputRule::Found { .. }))
-                };
-                match used {
-                    Name::Variable(_) => names.push(used.clone()),
-                    Name::Output(output) if known(output) => {}
-                    _ => {
-                        return Err(invalid(format!(
-                            "response.outputs.{name}: {{{{ {used} }}}} is neither a variable nor \
-                             an output that is read from the answer"
-                        )));
-                    }
-                }
-            }
-        }
-        let expect = [&self.expect.token_type, &self.expect.issuer, &self.expect.audience];
-        for used in expect.into_iter().flatten().flat_map(Template::names) {
-            match used {
-                Name::Variable(_) | Name::Parameter(_) => names.push(used.clone()),
-                _ => {
-                    return Err(invalid(format!(
-                        "response.expect: {{{{ {used} }}}} is neither a variable nor a parameter"
-                    )));
-                }
-            }
-        }
-        Ok(names)
     }
 }
 
