@@ -107,6 +107,28 @@ async fn each_is_kept_before_its_access_token_is_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_are_made_again_keep_what_is_renewed_of_them() {
+    let world = strict("renewed-again").await;
+    let _operator = world.operator(&[]);
+    world.apply(&oauth2_token("shop"));
+    world.until_ready("shop").await;
+    let credentials = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "c"},
+        "stringData": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
+            "refresh_token": SECOND}});
+    world.kubectl(&["delete", "secret", "c"]);
+    world.apply(&credentials.to_string());
+    world.until_requests(2).await;
+    let (made, _) = world.secret("c").await;
+    let owned = |kept: Option<&Secret>| {
+        let owners = kept.and_then(|kept| kept.metadata.owner_references.as_ref());
+        owners.is_some_and(|owners| Some(&owners[0].uid) == made.metadata.uid.as_ref())
+    };
+    world.until::<Secret>("c-renewed", owned).await;
+    world.force("shop", "on from there").await;
+    assert_never_reused(&world, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_tokens_of_one_consent_do_not_undo_each_other() {
     let world = strict("consent").await;
     let _operator = world.operator(&[]);

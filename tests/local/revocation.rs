@@ -3,6 +3,7 @@
 use std::fs;
 
 use chrono::TimeDelta;
+use provider_simulator::Endpoint;
 
 use crate::bench::Bench;
 
@@ -67,4 +68,20 @@ async fn a_former_token_is_revoked_when_every_reader_has_the_new_one_and_the_las
     assert!(last.time - removed >= TimeDelta::seconds(9), "a file that is being written");
     assert_eq!(keeper.log().matches("was revoked").count(), 2);
     assert_eq!(bench.requests(), 2);
+}
+
+#[tokio::test]
+async fn whoever_issued_a_token_revokes_it_and_nobody_else_sees_it() {
+    let (bench, next) = (Bench::new().await, Bench::new().await);
+    bench.write_credentials(provider_simulator::systems::oauth2::CLIENT_SECRET);
+    write(&bench, "");
+    let _keeper = bench.keep();
+    bench.until("the first token is there", || bench.key("shop", "access_token").is_some()).await;
+    let first = bench.key("shop", "access_token").unwrap();
+    let provider = fs::read_to_string(bench.manifests().join("provider.yaml")).unwrap();
+    let (from, to) = (bench.sim.addr().to_string(), next.sim.addr().to_string());
+    bench.write("provider.yaml", &provider.replace(&from, &to));
+    bench.until("the next provider is asked", || next.requests() == 1).await;
+    bench.until("the first token is revoked", || !bench.sim.is_active(&first)).await;
+    assert_eq!(next.sim.requests_beside(Endpoint::Revocation).len(), 0);
 }
