@@ -84,6 +84,15 @@ fn the_status_alone_tells_that_the_target_was_lost() {
     assert_eq!(scene.told(100), Fetch);
 }
 
+#[test]
+fn further_keys_of_a_target_are_known_without_the_status() {
+    let scene = Scene::holding(3600).damaged(|target| {
+        target.owned_keys.insert("instance_url".to_owned());
+    });
+    let scene = restarted(scene, 100, OAuthClientTokenStatus::default());
+    assert_eq!(scene.0.facts.held.unwrap().outputs, ["instance_url"]);
+}
+
 /// A token that was asked for at this second.
 fn later(second: i64) -> HeldToken {
     let by = TimeDelta::seconds(second);

@@ -174,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn where_an_issuer_leads_cannot_be_judged() {
+        let issuer = "https://login.example.com/realm";
+        let document = json!({"preset": "oauth2-issuer", "variables": {"issuer": issuer}});
+        let judge = |mode| judge(mode, &["login.example.com"], document.clone());
+        assert_eq!(judge(NamespacedProviders::Allow), Ok(()));
+        assert_eq!(judge(NamespacedProviders::CatalogueOnly), Err(Reason::ProviderNotAllowed));
+    }
+
+    #[test]
     fn a_host_that_is_none_is_refused_by_name() {
         for text in ["", "*", "https://a", "a/b", "u@a", "*.*.a"] {
             assert!(text.parse::<AllowedHost>().is_err(), "{text}");

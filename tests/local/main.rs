@@ -16,6 +16,7 @@ mod catalogue_page;
 mod chaining;
 mod check;
 mod commands;
+mod discovery;
 mod docs;
 mod keep;
 mod once;
