@@ -170,8 +170,7 @@ impl<E: Edge> Engine<E> {
         };
         drop(supplies);
         let wanted = !case.snapshot.token.spec.revoke.is_empty();
-        let deaf = (wanted && !materials.endpoint.can_revoke())
-            .then(|| format!("spec.revoke: {CANNOT_REVOKE}"));
+        let deaf = (wanted && !materials.endpoint.can_revoke()).then(|| CANNOT_REVOKE.to_owned());
         let kept = is_kept_alive(case, materials).then(|| KEPT_ALIVE.to_owned());
         let remarks = remark.into_iter().chain(issued.warnings.drain(..)).chain(deaf).chain(kept);
         let remarks: Vec<String> = remarks.collect();

@@ -22,8 +22,8 @@ use crate::watch::Materials;
 const PARTING: Duration = Duration::from_secs(10);
 
 /// What is told where a rotation revokes nothing.
-pub(super) const KEPT_ALIVE: &str = "spec.revoke: nothing is revoked after a rotation, for the \
-     provider may end the refresh token with it (RFC 7009 section 2.1)";
+pub(super) const KEPT_ALIVE: &str = "nothing is revoked after a rotation (spec.revoke), for the provider \
+     may end the refresh token with it (RFC 7009 section 2.1)";
 
 impl<E: Edge> Engine<E> {
     /// The token that the target holds, where it is to be revoked after it is replaced.
@@ -151,4 +151,27 @@ fn unchanged(case: &Case) -> Option<Materials> {
     let means = case.snapshot.means.as_ref().ok()?;
     let same = seen.at == means.seen && seen.found.as_ref().ok() == facts.attempted.as_ref();
     case.materials.clone().filter(|_| same)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::KEPT_ALIVE;
+    use crate::decide::Facts;
+    use crate::oauth::CANNOT_REVOKE;
+
+    #[rstest]
+    #[case(KEPT_ALIVE)]
+    #[case(CANNOT_REVOKE)]
+    fn a_remark_outlives_the_process(#[case] remark: &str) {
+        let fresh = json!({
+            "type": "Fresh", "status": "True", "reason": "Refreshed",
+            "message": format!("the last refresh succeeded; {remark}"),
+            "lastTransitionTime": "2026-11-21T20:24:00Z",
+        });
+        let status = serde_json::from_value(json!({"conditions": [fresh]})).unwrap();
+        assert_eq!(Facts::restore(&status, None, "shop").remark.as_deref(), Some(remark));
+    }
 }
