@@ -71,6 +71,9 @@ pub async fn install() {
             for file in ["crds/tokenward.yaml", "deploy/rbac.yaml"] {
                 kubectl(&[&apply[..], &[&format!("{root}/{file}")]].concat(), "");
             }
+            // Whoever tried the docs out on this cluster may have given more than the base rules.
+            let binding = ["clusterrolebinding", "tokenward-revocation", "--ignore-not-found"];
+            kubectl(&[&["delete"][..], &binding[..]].concat(), "");
             let crds = ["oauthclienttokens", "oauthproviders", "clusteroauthproviders"];
             let crds: Vec<String> =
                 crds.iter().map(|crd| format!("crd/{crd}.tokenward.dev")).collect();
