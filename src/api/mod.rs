@@ -7,6 +7,7 @@ pub mod conditions;
 mod crds;
 mod document;
 mod provider;
+mod target;
 mod token;
 
 pub use cluster_provider::{ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCredentials, Usage};
@@ -18,9 +19,10 @@ pub use document::{
     SuccessCondition, Thumbprint,
 };
 pub use provider::{OAuthProvider, ProviderStatus};
+pub use target::Target;
 pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,
-    ProviderKind, ProviderRef, RevokeOn, ServiceAccountRef, Target, TokenRef, TokenState,
+    ProviderKind, ProviderRef, RevokeOn, ServiceAccountRef, TokenRef, TokenState,
 };
 
 /// API group of every resource of ours.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::annotations::Owner;
 use super::schema;
+use super::target::Target;
 
 /// What a workload asks for: a token of a provider, kept fresh in a Secret.
 #[derive(CustomResource, KubeSchema, Deserialize, Serialize, Clone, Debug, PartialEq)]
@@ -230,22 +231,6 @@ pub enum RevokeOn {
     Rotation,
     /// Its resource is deleted.
     Deletion,
-}
-
-/// Where the token goes.
-#[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Target {
-    /// The Secret to write, in the same namespace; the token's own name by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::object_name")]
-    pub secret_name: Option<String>,
-}
-
-impl Target {
-    fn is_empty(&self) -> bool {
-        self.secret_name.is_none()
-    }
 }
 
 /// What is known of a token. Never a token, a secret or text of a provider's answer.
