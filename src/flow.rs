@@ -15,7 +15,6 @@ use crate::clock::Clock;
 use crate::decide::{Lesson, Outcome, Plan, decide};
 use crate::error::Error;
 use crate::record::{Ledger, Standing, Transition, status};
-use crate::runtime::random;
 
 /// Decisions in a row for one token before others get a turn; two or three are usual.
 const ROUNDS: usize = 6;
@@ -23,9 +22,6 @@ const ROUNDS: usize = 6;
 const PAUSE: Duration = Duration::from_secs(2);
 /// A timer is never set below this: a wait of zero would spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
-/// Nor beyond this: a timer stands still while a machine sleeps, and knows nothing of a clock that
-/// is set. To look again costs no request.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// One edge of the flow.
 pub trait Station: Send + Sync {
@@ -62,12 +58,12 @@ pub async fn settle<S: Station>(
     for _ in 0..ROUNDS {
         let case = station.case(token).await?;
         let now = station.clock().now();
-        match decide(&case.snapshot, now, random()) {
+        match decide(&case.snapshot, now, station.engine().chance.number()) {
             Plan::Wait { until, next_attempt_at, verdicts } => {
                 let stamp = Stamp { now, generation: token.metadata.generation };
                 let standing = Standing { verdicts, next_attempt_at, stamp };
                 write_down(station, token, standing).await?;
-                return Ok(until.map(|until| wait(until, station.clock().now())));
+                return Ok(until.map(|until| wait(until, station.clock())));
             }
             plan => match station.engine().carry_out(&case, plan).await {
                 Some(outcome) => learn(station, &case, outcome),
@@ -85,7 +81,7 @@ fn learn<S: Station>(station: &S, case: &Case, outcome: Outcome) {
     let lesson = Lesson {
         now: station.clock().now(),
         min_interval: case.snapshot.means.as_ref().ok().and_then(|means| means.min_interval),
-        random: random(),
+        random: station.engine().chance.number(),
     };
     station.ledger().learn(uid(&case.snapshot.token), outcome, lesson);
 }
@@ -112,6 +108,7 @@ pub fn uid(token: &OAuthClientToken) -> &str {
     token.metadata.uid.as_deref().unwrap_or_default()
 }
 
-fn wait(until: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
-    (until - now).to_std().unwrap_or_default().clamp(SHORTEST_WAIT, LONGEST_WAIT)
+fn wait(until: DateTime<Utc>, clock: &Clock) -> Duration {
+    let wait = (until - clock.now()).to_std().unwrap_or_default();
+    wait.clamp(SHORTEST_WAIT, clock.trusted())
 }

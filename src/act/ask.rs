@@ -11,9 +11,7 @@ use super::supply::secret_keys;
 use super::witness::Exchange;
 use super::{Edge, Engine};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{
-    Answer, CANNOT_REVOKE, ENTROPY, Issued, Issuer, Metadata, Occasion, Renewed, Supplies,
-};
+use crate::oauth::{Answer, CANNOT_REVOKE, Issued, Issuer, Metadata, Occasion, Renewed, Supplies};
 use crate::watch::Materials;
 
 /// Once the engine is stopping, how long an answer is still waited for. What is left of the
@@ -172,8 +170,7 @@ impl<E: Edge> Engine<E> {
             Some(issuer) => Some(self.metadata(issuer).await?),
             None => None,
         };
-        let mut entropy = [0; ENTROPY];
-        aws_lc_rs::rand::fill(&mut entropy).map_err(|_| {
+        let entropy = self.chance.bytes().ok_or_else(|| {
             Error::new(Reason::InvalidCredentials, "no randomness").with_class(Class::Transient)
         })?;
         Ok(Occasion { now: self.clock.now() + skew, entropy, metadata })

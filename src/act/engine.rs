@@ -22,6 +22,7 @@ use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey, ow
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
 use crate::render::{Data, Shown, read_back, render};
+use crate::runtime::Chance;
 use crate::watch::Materials;
 
 /// Carries out plans.
@@ -31,6 +32,8 @@ pub struct Engine<E> {
     pub(super) transport: Arc<Transport>,
     pub(super) digester: Arc<Digester>,
     pub(super) clock: Clock,
+    /// Where chance comes from.
+    pub chance: Chance,
     pub(super) discovery: Discovery,
     pub(super) renewals: Renewals,
     pub(super) retired: RetiredTokens,
@@ -50,13 +53,14 @@ impl<E: Edge> Engine<E> {
     /// An engine. Once `stopping` is cancelled it starts no more token requests, and waits for the
     /// answers to those under way for at most 10 s.
     pub fn new(edge: E, tools: Tools) -> Self {
-        let Tools { transport, digester, clock, stopping } = tools;
+        let Tools { transport, digester, clock, chance, stopping } = tools;
         Self {
             edge,
             discovery: Discovery::new(Arc::clone(&transport), clock.clone()),
             transport,
             digester,
             clock,
+            chance,
             renewals: Renewals::default(),
             retired: RetiredTokens::default(),
             gates: Gates::default(),
@@ -323,6 +327,8 @@ pub struct Tools {
     pub digester: Arc<Digester>,
     /// Tells the time.
     pub clock: Clock,
+    /// Where chance comes from.
+    pub chance: Chance,
     /// Cancelled when the process is asked to end.
     pub stopping: CancellationToken,
 }

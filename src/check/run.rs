@@ -20,7 +20,7 @@ use crate::decide::{Delivery, Pace};
 use crate::error::Error;
 use crate::local::{Source, generations};
 use crate::oauth::{Digester, Endpoint, Transport, TransportSettings};
-use crate::runtime::new_key;
+use crate::runtime::{Chance, new_key};
 use crate::watch::{Materials, materials};
 
 /// A token is not believed to live longer without a word.
@@ -69,6 +69,7 @@ pub async fn fetch(setup: Setup, settings: CheckSettings) -> Result<Vec<Story>, 
         transport: Arc::clone(&transport),
         digester: Arc::new(Digester::new(&new_key()?)),
         clock,
+        chance: Chance::system(),
         stopping: CancellationToken::new(),
     };
     let edge = MemoryEdge::new(source, cluster);

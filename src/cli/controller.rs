@@ -11,7 +11,7 @@ use crate::act::Tools;
 use crate::clock::Clock;
 use crate::controller;
 use crate::oauth::{Digester, Transport};
-use crate::runtime::{Access, cluster_key, init_logs, stop_signal};
+use crate::runtime::{Access, Chance, cluster_key, init_logs, stop_signal};
 use crate::settings::{CommonArgs, ControllerArgs, ControllerSettings};
 
 pub(super) fn run(common: &CommonArgs, args: ControllerArgs) -> Result<(), Failure> {
@@ -38,6 +38,7 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
         transport: Arc::new(Transport::new(transport, clock.clone())),
         digester: Arc::new(Digester::new(&key)),
         clock,
+        chance: Chance::system(),
         stopping,
     };
     info!(version = env!("CARGO_PKG_VERSION"), scopes = ?watch.scopes, "tokenward starts");

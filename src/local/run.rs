@@ -25,6 +25,7 @@ use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport, TransportSettings};
 use crate::record::{Ledger, Transition, notices};
+use crate::runtime::Chance;
 use crate::watch::{Resolved, materials, means};
 
 /// Until a token is looked at again that could not be read or recorded.
@@ -86,6 +87,7 @@ impl Runner {
             transport: Arc::clone(&transport),
             digester: Arc::clone(&digester),
             clock: clock.clone(),
+            chance: Chance::system(),
             stopping: stopping.clone(),
         };
         let engine = Engine::new(LocalEdge::new(out, Arc::new(source)), tools);

@@ -55,4 +55,4 @@ pub use shown_answer::{Content, ShownAnswer};
 pub use shown_request::{ShownJwt, ShownRequest, shown_url};
 pub use shown_token::ShownToken;
 pub use supplies::{Renewed, Supplies};
-pub use transport::{Timeouts, Transport, TransportSettings};
+pub use transport::{Carrier, Timeouts, Transport, TransportSettings};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Request, Response};
@@ -56,12 +57,19 @@ pub struct TransportSettings {
     pub timeouts: Timeouts,
 }
 
+/// Carries a request to its provider and the answer back, once.
+pub trait Carrier: Send + Sync {
+    /// The answer, whatever its status.
+    fn carry(&self, request: Request) -> BoxFuture<'_, Result<Response, Error>>;
+}
+
 /// Sends token requests. One pooled client for each TLS setting (and provenance and port, which
 /// the address guard needs to know).
 pub struct Transport {
     settings: TransportSettings,
     clock: Clock,
     clients: Mutex<HashMap<ClientKey, Client>>,
+    carrier: Option<Arc<dyn Carrier>>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -75,7 +83,13 @@ struct ClientKey {
 impl Transport {
     /// A transport without any connection yet.
     pub fn new(settings: TransportSettings, clock: Clock) -> Self {
-        Self { settings, clock, clients: Mutex::default() }
+        Self { settings, clock, clients: Mutex::default(), carrier: None }
+    }
+
+    /// The same over something else than the network.
+    #[must_use]
+    pub fn carried_by(self, carrier: Arc<dyn Carrier>) -> Self {
+        Self { carrier: Some(carrier), ..self }
     }
 
     /// What can be said of an endpoint before any request: its scheme, and its address where the
@@ -104,12 +118,17 @@ impl Transport {
     pub async fn send(&self, request: TokenRequest) -> Result<Answer, Error> {
         // Discovery may have told another address than the one that was judged before.
         self.admits_url(&request.url, request.provenance)?;
-        let client = self.client(&request)?;
         let host = request.url.host_str().unwrap_or_default().to_owned();
-        let request = into_http(request);
         debug!(host, "sending a token request");
-        let sent_at = self.clock.now();
-        let response = client.execute(request).await.map_err(|error| describe(&error, &host))?;
+        let (sent_at, sent) = match &self.carrier {
+            Some(carrier) => (self.clock.now(), carrier.carry(into_http(request)).await),
+            None => {
+                let client = self.client(&request)?;
+                let sent = (self.clock.now(), client.execute(into_http(request)).await);
+                (sent.0, sent.1.map_err(|error| describe(&error, &host)))
+            }
+        };
+        let response = sent?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let body = read_capped(response, &host).await?;
@@ -229,9 +248,7 @@ async fn read_capped(mut response: Response, host: &str) -> Result<SecretBox<Vec
     Ok(SecretBox::new(Box::new(body)))
 }
 
-type Lookup = dyn Fn(String) -> futures::future::BoxFuture<'static, std::io::Result<Vec<IpAddr>>>
-    + Send
-    + Sync;
+type Lookup = dyn Fn(String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> + Send + Sync;
 
 /// Resolves a name once; what it lets through is what gets connected, so a name that changes its
 /// answer gains nothing.
