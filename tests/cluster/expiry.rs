@@ -38,7 +38,9 @@ async fn an_expiry_is_told_while_the_provider_hangs_and_the_token_leaves_where_t
     let (_, data) = world.secret("kept").await;
     assert!(data.contains_key("access_token"), "it stays where nothing else is asked for");
     let emptied = |secret: Option<&Secret>| {
-        secret.is_some_and(|secret| secret.data.as_ref().is_none_or(|data| data.is_empty()))
+        secret.is_some_and(|secret| {
+            secret.data.as_ref().is_none_or(std::collections::BTreeMap::is_empty)
+        })
     };
     let emptied = world.until::<Secret>("removed", emptied).await.unwrap();
     let annotations = emptied.metadata.annotations.unwrap();
