@@ -16,7 +16,7 @@ use crate::api::{ClusterOAuthProvider, MANAGER, OAuthProvider, ProviderKind, Pro
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::runtime::{ApiError, in_time};
-use crate::watch::{Caches, Version};
+use crate::watch::{Caches, Version, in_order};
 
 /// The number of tokens is written at most this often.
 const COUNT_INTERVAL: TimeDelta = TimeDelta::seconds(60);
@@ -78,7 +78,7 @@ impl ProviderRecorder {
             *users.entry((reference.kind, namespace, reference.name.clone())).or_default() += 1;
         }
         let (namespaced, cluster) =
-            (caches.providers().state(), caches.cluster_providers().state());
+            (in_order(caches.providers()), in_order(caches.cluster_providers()));
         let endpoints = caches.endpoints();
         let namespaced = namespaced.iter().map(|provider| {
             let version = Version::of(&**provider, ProviderKind::OAuthProvider);

@@ -154,7 +154,7 @@ impl Caches {
             caches.secrets.refer(&ObjectRef::from_obj(&*token), caches.secrets_of(&token));
         }
         caches.watch_secrets(client, &outlet).await;
-        for token in caches.tokens.state() {
+        for token in in_order(&caches.tokens) {
             outlet.send(ObjectRef::from_obj(&*token));
         }
         caches
@@ -361,6 +361,19 @@ impl Caches {
             }
         });
     }
+}
+
+/// All of a cache, in the order of names: that of a hash map is another one in each process.
+pub(crate) fn in_order<K>(store: &Store<K>) -> Vec<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let mut all = store.state();
+    all.sort_by(|a, b| {
+        let (a, b) = (a.meta(), b.meta());
+        (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name))
+    });
+    all
 }
 
 async fn wait_for<K>(store: &Store<K>)

@@ -15,6 +15,7 @@ mod secrets;
 mod streams;
 
 pub use assemble::{Materials, Resolved, limits, materials, means};
+pub(crate) use caches::in_order;
 pub use caches::{Caches, Scope, WatchSettings};
 pub use endpoints::{Endpoints, Version, compile};
 pub(crate) use managed_fields::handed_over;

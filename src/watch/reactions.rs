@@ -10,6 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::caches::in_order;
 use super::{Caches, Trigger};
 use crate::api::annotations::{REFRESH_REQUESTED_AT, REVOKE_FINALIZER};
 use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
@@ -114,7 +115,7 @@ impl Caches {
         }
         let namespace = ancestor.namespace();
         let mut children: HashMap<String, Vec<Arc<OAuthClientToken>>> = HashMap::new();
-        for token in self.tokens().state().into_iter().filter(|t| t.namespace() == namespace) {
+        for token in in_order(self.tokens()).into_iter().filter(|t| t.namespace() == namespace) {
             for parent in token.spec.token_refs.values() {
                 children.entry(parent.name.clone()).or_default().push(Arc::clone(&token));
             }
@@ -130,7 +131,7 @@ impl Caches {
     }
 
     fn send_where(&self, outlet: &Outlet, concerns: impl Fn(&OAuthClientToken) -> bool) {
-        for token in self.tokens().state().iter().filter(|token| concerns(token)) {
+        for token in in_order(self.tokens()).iter().filter(|token| concerns(token)) {
             outlet.send(ObjectRef::from_obj(&**token));
         }
     }

@@ -1,0 +1,221 @@
+//! What is stored, and what each request does to it.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::ask::{Ask, Place, Reply};
+use super::history::History;
+use super::{patch, view};
+
+/// Objects by place, and what happened to them.
+#[derive(Debug, Default)]
+pub struct Store {
+    objects: BTreeMap<Place, Value>,
+    /// What happened, for those who watch.
+    pub history: History,
+    uids: u64,
+    /// What time it is, as objects have it.
+    pub now: String,
+}
+
+/// What a write did to an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// Which.
+    pub at: Place,
+    /// As it was, where it was there.
+    pub before: Option<Value>,
+    /// As it is, where it is there.
+    pub after: Option<Value>,
+}
+
+impl Store {
+    /// An object.
+    pub fn get(&self, at: &Place) -> Option<&Value> {
+        self.objects.get(at)
+    }
+
+    /// The objects of a kind, in one namespace or all.
+    pub fn list<'a>(&'a self, at: &'a Place) -> impl Iterator<Item = (&'a Place, &'a Value)> {
+        let first = Place { name: String::new(), ..at.clone() };
+        self.objects
+            .range(first..)
+            .take_while(|(place, _)| {
+                place.api_version == at.api_version && place.resource == at.resource
+            })
+            .filter(|(place, _)| at.namespace.is_empty() || place.namespace == at.namespace)
+    }
+
+    /// Does what is asked.
+    pub fn handle(&mut self, ask: &Ask) -> (Reply, Option<Written>) {
+        let done = match (&ask.method, ask.at.name.is_empty()) {
+            (&Method::GET, false) => return (self.read(ask), None),
+            (&Method::GET, true) => return (view::page(self, ask), None),
+            (&Method::POST, true) => self.create(ask),
+            (&Method::PATCH, false) => self.patch(ask),
+            (&Method::DELETE, false) => self.delete(ask),
+            _ => Err(Reply::refused(405, "MethodNotAllowed", "not simulated")),
+        };
+        match done {
+            Ok((reply, written)) => {
+                let body = view::shown(&reply.body, ask.metadata_only);
+                (Reply { body, ..reply }, written)
+            }
+            Err(refused) => (refused, None),
+        }
+    }
+
+    fn read(&self, ask: &Ask) -> Reply {
+        match self.get(&ask.at) {
+            Some(object) => Reply::ok(view::shown(object, ask.metadata_only)),
+            None => not_found(&ask.at),
+        }
+    }
+
+    fn create(&mut self, ask: &Ask) -> Done {
+        let mut object = ask.body.clone();
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let at = Place { name, ..ask.at.clone() };
+        if self.objects.contains_key(&at) {
+            let message = format!("{} {:?} already exists", at.resource, at.name);
+            return Err(Reply::refused(409, "AlreadyExists", &message));
+        }
+        self.uids += 1;
+        patch::defaults(&mut object, &at);
+        object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
+        object["metadata"]["creationTimestamp"] = json!(self.now);
+        if at.api_version.contains('.') {
+            object["metadata"]["generation"] = json!(1);
+            object.as_object_mut().and_then(|object| object.remove("status"));
+        }
+        patch::own_as_update(&Value::Null, &mut object, (&ask.manager(), &self.now));
+        patch::judge(&object)?;
+        let written = self.put(&at, Some(object));
+        Ok((Reply { status: 201, body: self.objects[&at].clone() }, Some(written)))
+    }
+
+    fn patch(&mut self, ask: &Ask) -> Done {
+        let Some(before) = self.objects.get(&ask.at).cloned() else {
+            return self.patch_nothing(ask);
+        };
+        let after = patch::patched(ask, &before, &self.now)?;
+        if without_version(&after) == without_version(&before) {
+            return Ok((Reply::ok(before), None));
+        }
+        let written = self.put(&ask.at, Some(after));
+        // What held it may be gone from it.
+        let held = patch::is_held(&self.objects[&ask.at]);
+        let deleted = self.objects[&ask.at]["metadata"]["deletionTimestamp"].is_string();
+        let body = self.objects[&ask.at].clone();
+        if deleted && !held {
+            self.put(&ask.at, None);
+        }
+        Ok((Reply::ok(body), Some(written)))
+    }
+
+    /// An apply makes what is not there, unless it means a certain object.
+    fn patch_nothing(&mut self, ask: &Ask) -> Done {
+        let apply = ask.content_type.contains("apply-patch") && ask.subresource.is_none();
+        match ask.body["metadata"]["uid"].as_str() {
+            _ if !apply => Err(not_found(&ask.at)),
+            Some(_) => Err(Reply::conflict("uid mismatch: no such object is there")),
+            None => {
+                let mut object = json!({
+                    "metadata": {"name": ask.at.name, "namespace": ask.at.namespace},
+                });
+                self.uids += 1;
+                object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
+                object["metadata"]["creationTimestamp"] = json!(self.now);
+                let mut made = patch::patched(ask, &object, &self.now)?;
+                patch::defaults(&mut made, &ask.at);
+                let written = self.put(&ask.at, Some(made));
+                Ok((Reply { status: 201, body: self.objects[&ask.at].clone() }, Some(written)))
+            }
+        }
+    }
+
+    fn delete(&mut self, ask: &Ask) -> Done {
+        let Some(before) = self.objects.get(&ask.at).cloned() else {
+            return Err(not_found(&ask.at));
+        };
+        for (asked, is) in [("uid", "uid"), ("resourceVersion", "resourceVersion")] {
+            let asked = &ask.body["preconditions"][asked];
+            if !asked.is_null() && *asked != before["metadata"][is] {
+                return Err(Reply::conflict(&format!("Precondition failed: {is}")));
+            }
+        }
+        if patch::is_held(&before) {
+            let mut held = before.clone();
+            held["metadata"]["deletionTimestamp"] = json!(self.now);
+            let written = self.put(&ask.at, Some(held));
+            return Ok((Reply::ok(self.objects[&ask.at].clone()), Some(written)));
+        }
+        let written = self.put(&ask.at, None);
+        Ok((
+            Reply::ok(json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})),
+            Some(written),
+        ))
+    }
+
+    /// Stores an object, or takes it away, and tells who watches.
+    pub fn put(&mut self, at: &Place, after: Option<Value>) -> Written {
+        let version = self.history.next();
+        let before = match after.clone() {
+            Some(mut object) => {
+                object["metadata"]["resourceVersion"] = json!(version.to_string());
+                self.history.note(
+                    at,
+                    if self.objects.contains_key(at) { "MODIFIED" } else { "ADDED" },
+                    &object,
+                );
+                self.objects.insert(at.clone(), object)
+            }
+            None => {
+                let before = self.objects.remove(at);
+                let mut last = before.clone().unwrap_or_default();
+                last["metadata"]["resourceVersion"] = json!(version.to_string());
+                self.history.note(at, "DELETED", &last);
+                before
+            }
+        };
+        Written { at: at.clone(), before, after: self.objects.get(at).cloned() }
+    }
+
+    /// What was made for owners of which none is there any more.
+    pub fn orphans(&self) -> Vec<Place> {
+        let alive: std::collections::BTreeSet<&str> =
+            self.objects.values().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
+        let orphaned = |object: &Value| {
+            let owners = object["metadata"]["ownerReferences"].as_array();
+            owners.is_some_and(|owners| {
+                !owners.is_empty()
+                    && owners
+                        .iter()
+                        .all(|owner| !alive.contains(owner["uid"].as_str().unwrap_or_default()))
+            })
+        };
+        self.objects
+            .iter()
+            .filter(|(_, object)| orphaned(object))
+            .map(|(at, _)| at.clone())
+            .collect()
+    }
+}
+
+type Done = Result<(Reply, Option<Written>), Reply>;
+
+fn not_found(at: &Place) -> Reply {
+    Reply::refused(404, "NotFound", &format!("{} {:?} not found", at.resource, at.name))
+}
+
+/// Whether something was changed at all does not depend on when it was tried.
+fn without_version(object: &Value) -> Value {
+    let mut object = object.clone();
+    object["metadata"]["resourceVersion"] = Value::Null;
+    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+        entry["time"] = Value::Null;
+    }
+    object
+}

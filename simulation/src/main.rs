@@ -1,0 +1,78 @@
+//! `cargo run -p simulation -- SEED`: one world again, or many of them.
+
+use std::ops::Range;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use simulation::plan::{Plan, Size};
+use simulation::run::{Report, run};
+
+const USAGE: &str =
+    "simulation SEED | FIRST..END [TOKENS HOURS]: 50 tokens for 48 hours by default";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((seeds, size)) = understood(&arguments) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let mut broken = 0;
+    for seed in seeds {
+        let report = run(Plan::of(seed, size));
+        println!("{}", line(&report));
+        for violation in report.verdict.violations.iter().take(5) {
+            println!("  {violation}");
+        }
+        if !report.verdict.violations.is_empty() {
+            broken += 1;
+            for step in &report.verdict.before {
+                println!("    {step}");
+            }
+        }
+    }
+    if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn understood(arguments: &[String]) -> Option<(Range<u64>, Size)> {
+    let (seeds, size) = arguments.split_first()?;
+    let seeds = match seeds.split_once("..") {
+        Some((first, end)) => first.parse().ok()?..end.parse().ok()?,
+        None => {
+            let seed = seeds.parse().ok()?;
+            seed..seed + 1
+        }
+    };
+    let size = match size {
+        [] => Size::SMALL,
+        [tokens, hours] => {
+            let span = Duration::from_hours(hours.parse().ok()?);
+            Size { tokens: tokens.parse().ok()?, span }
+        }
+        _ => return None,
+    };
+    Some((seeds, size))
+}
+
+fn line(report: &Report) -> String {
+    let Report { seed, verdict, trace, steps, processes, took } = report;
+    let mut late = verdict.lateness.clone();
+    late.sort_unstable();
+    let p99 = late.get(late.len() * 99 / 100).copied().unwrap_or_default();
+    format!(
+        "seed {seed}: {} broken; {} requests ({} held against the floor), {} writes, {} ends \
+         ({} judged, {} excused), {} refreshes judged for lateness (p99 {p99} ms), {} and {} \
+         refresh tokens lost (window, two at once), {processes} processes, {steps} steps, trace \
+         {trace:016x}, {:.1} s",
+        verdict.violations.len(),
+        verdict.asked,
+        verdict.floors,
+        verdict.writes,
+        verdict.ends,
+        verdict.judged_ends,
+        verdict.excused_ends,
+        late.len(),
+        verdict.lost_in_window,
+        verdict.lost_to_two,
+        took.as_secs_f64(),
+    )
+}
