@@ -1,8 +1,9 @@
 //! The cluster edge: Secrets behind the API server.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -13,10 +14,12 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Edge, Kept, TargetWrite, refuse_privileged_type};
+use super::{Edge, Kept, Restart, TargetWrite, refuse_privileged_type};
 use crate::api::annotations::Owner;
 use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken, ServiceAccountRef};
-use crate::decide::{FinalizerChange, Holder, SecretKey, TargetMeta, holder, not_owned};
+use crate::decide::{
+    FinalizerChange, Holder, Restarts, SecretKey, Spacing, TargetMeta, holder, not_owned,
+};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
@@ -37,6 +40,7 @@ pub struct ClusterEdge {
     /// Is told of our own writes at once, long before the watch is.
     index: Arc<SecretIndex>,
     in_flight: Semaphore,
+    restarts: Mutex<Spacing>,
 }
 
 /// What became of one round of a write.
@@ -50,7 +54,13 @@ impl ClusterEdge {
     /// An edge that keeps `index` informed.
     pub fn new(access: Access, index: Arc<SecretIndex>) -> Self {
         let Access { client, anonymous } = access;
-        Self { client, anonymous, index, in_flight: Semaphore::new(IN_FLIGHT) }
+        Self {
+            client,
+            anonymous,
+            index,
+            in_flight: Semaphore::new(IN_FLIGHT),
+            restarts: Mutex::default(),
+        }
     }
 
     pub(super) fn secrets(&self, namespace: &str) -> Api<Secret> {
@@ -69,6 +79,11 @@ impl ClusterEdge {
     pub(super) async fn slot<T>(&self, work: impl Future<Output = T>) -> T {
         let _place = self.in_flight.acquire().await;
         work.await
+    }
+
+    /// Takes a place among the restarts of all workloads, or tells when there is one.
+    pub(super) fn take_restart(&self, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner).take(now)
     }
 
     async fn round(&self, write: &TargetWrite, seen: Option<&TargetMeta>) -> Result<Round, Error> {
@@ -223,6 +238,14 @@ impl Edge for ClusterEdge {
         change: FinalizerChange,
     ) -> Result<(), Error> {
         self.change_finalizer_of(token, change).await
+    }
+
+    async fn restart(&self, wanted: Restart<'_>) -> Result<Restarts, Error> {
+        self.restart_of(wanted).await
+    }
+
+    async fn nudge(&self, target: &SecretKey, now: DateTime<Utc>) -> Result<(), Error> {
+        self.nudge_of(target, now).await
     }
 
     async fn may_adopt(&self, key: &SecretKey) -> Result<(), Error> {

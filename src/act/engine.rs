@@ -1,6 +1,5 @@
 //! Carrying out a plan: read, ask, write.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use super::supply::{Supplied, credentials};
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
-    EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
+    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
 use crate::clock::Clock;
 use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, Renewal, SecretKey, ownership};
@@ -85,6 +84,7 @@ impl<E: Edge> Engine<E> {
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
             (Plan::Revoke, _) => Some(self.revoke_due(case).await),
             (Plan::Withdraw(held), _) => Some(self.withdraw(case, held).await),
+            (Plan::Restart { changed_at }, _) => Some(self.restart(case, changed_at).await),
             (Plan::Part, _) => {
                 self.part(case).await;
                 Some(Outcome::Parted)
@@ -178,6 +178,7 @@ impl<E: Edge> Engine<E> {
         };
         drop(supplies);
         let fingerprint = self.digester.token(&issued.access_token);
+        let order = self.recognise(case, order).await;
         let Life { issued_at, expires_at } = issued.life;
         let renewal = order.renewal(&fingerprint, issued_at, expires_at);
         let told = remark.into_iter().chain(issued.warnings.drain(..));
@@ -186,7 +187,8 @@ impl<E: Edge> Engine<E> {
         let former = self.former(case, (materials, &inputs), &order).await;
         let fetched = Fetched { issued, fingerprint, renewal, order: &order, inputs: &inputs };
         Some(match self.publish(case, fetched).await {
-            Ok(held) => {
+            Ok((held, hindered)) => {
+                attempt.nudge = hindered;
                 attempt.revoke_at = self.retire(case, (&order, &held), former);
                 self.retired.note_published(case, (materials, &held));
                 Outcome::Published { held, attempt }
@@ -235,6 +237,7 @@ impl<E: Edge> Engine<E> {
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
         match self.write(case, &held, (render(&shown), inputs)).await {
             Ok(()) => {
+                self.nudge(case).await;
                 self.leave(case, from).await;
                 Outcome::WrittenAgain { held }
             }
@@ -246,7 +249,10 @@ impl<E: Edge> Engine<E> {
     async fn withdraw(&self, case: &Case, held: HeldToken) -> Outcome {
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
         match self.write(case, &held, (Data::new(), inputs)).await {
-            Ok(()) => Outcome::Withdrawn,
+            Ok(()) => {
+                self.nudge(case).await;
+                Outcome::Withdrawn
+            }
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
         }
     }
@@ -261,7 +267,11 @@ impl<E: Edge> Engine<E> {
         }
     }
 
-    async fn publish(&self, case: &Case, fetched: Fetched<'_>) -> Result<HeldToken, Error> {
+    async fn publish(
+        &self,
+        case: &Case,
+        fetched: Fetched<'_>,
+    ) -> Result<(HeldToken, Option<String>), Error> {
         let Fetched { issued, fingerprint, renewal, order, inputs } = fetched;
         let Life { issued_at, expires_at } = issued.life;
         let held = HeldToken {
@@ -274,6 +284,7 @@ impl<E: Edge> Engine<E> {
             secret_name: case.snapshot.secret_name().to_owned(),
             fingerprint: Some(fingerprint),
             repeated: renewal == Renewal::Same,
+            changed_at: self.changed_at(case, order, renewal),
         };
         let shown = Shown {
             access_token: issued.access_token,
@@ -282,6 +293,7 @@ impl<E: Edge> Engine<E> {
             outputs: issued.outputs,
         };
         self.write(case, &held, (render(&shown), inputs.to_owned())).await?;
+        let hindered = self.nudge(case).await;
         if let Some(old) = &order.held {
             self.leave(case, &old.secret_name).await;
         }
@@ -292,7 +304,7 @@ impl<E: Edge> Engine<E> {
             refresh_at = format_time(held.refresh_at),
             "token written"
         );
-        Ok(held)
+        Ok((held, hindered))
     }
 
     async fn write(
@@ -302,13 +314,15 @@ impl<E: Edge> Engine<E> {
         (data, inputs): (Data, String),
     ) -> Result<(), Error> {
         let owner = case.snapshot.owner();
-        let annotations = BTreeMap::from([
+        let changed_at = held.changed_at.map(|at| (CHANGED_AT, format_time(at)));
+        let annotations = [
             (ISSUED_AT, format_time(held.issued_at)),
             (EXPIRES_AT, format_time(held.expires_at)),
             (REFRESH_AT, format_time(held.refresh_at)),
             (INPUTS, inputs),
             (OWNER, owner.to_string()),
-        ]);
+        ];
+        let annotations = annotations.into_iter().chain(changed_at).collect();
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();
         self.edge.write(TargetWrite { key, owner, annotations, data, seen }).await

@@ -44,7 +44,9 @@ fn refreshed(snapshot: &Snapshot, held: &HeldToken) -> Verdict {
     let tried = facts.finalizer.as_ref().filter(|tried| Some(tried.change) == wanted);
     let denied = tried.and_then(|tried| tried.error.as_ref()).map(Error::message);
     let (gap, long) = (gap(snapshot), long_lead(snapshot, held));
-    let of_spec = gap.iter().chain(&long).map(String::as_str).chain(denied);
+    let rollout = facts.rollout.as_ref().and_then(|rollout| rollout.remark.as_ref());
+    let of_target = rollout.into_iter().chain(&facts.nudge);
+    let of_spec = gap.iter().chain(&long).chain(of_target).map(String::as_str).chain(denied);
     let mut told = REFRESHED.to_owned();
     for remark in facts.remark.as_deref().into_iter().chain(of_spec) {
         told = format!("{told}; {remark}");

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::{Facts, HeldToken, Repairs, Seen, Setback};
 use super::finalizer::{FinalizerChange, FinalizerTry};
+use super::rollout::{Restarts, rolled_out};
 use super::schedule::{self, Backoff, after, min_interval};
 use crate::api::annotations::whole_seconds;
 use crate::error::{Class, Error, Reason};
@@ -43,6 +44,13 @@ pub enum Outcome {
         /// When the next one is to be.
         next: Option<DateTime<Utc>>,
     },
+    /// Workloads were restarted.
+    Restarted {
+        /// When the token took another's place.
+        changed_at: DateTime<Utc>,
+        /// What came of it.
+        restarts: Restarts,
+    },
     /// The expired token left its target.
     Withdrawn,
     /// The resource is deleted and its tokens were revoked, as far as that was possible.
@@ -77,6 +85,8 @@ pub struct Attempt {
     pub remark: Option<String>,
     /// The key of the credentials Secret whose secret the provider took, where there are several.
     pub secret_key: Option<String>,
+    /// What hindered the pods that mount the target from being nudged.
+    pub nudge: Option<String>,
     /// When the former token is to be revoked, where it is.
     pub revoke_at: Option<DateTime<Utc>>,
 }
@@ -109,6 +119,12 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson) -> Facts {
             setback: None,
             ..facts
         },
+        Outcome::Restarted { changed_at, restarts } => {
+            let backoff = backoff(&facts, lesson, 0);
+            let before = facts.rollout;
+            let rollout = rolled_out(before, (changed_at, restarts), (backoff, lesson));
+            Facts { rollout: Some(rollout), ..facts }
+        }
         Outcome::Withdrawn => Facts { setback: None, ..facts },
         Outcome::Parted => Facts { parted: true, ..facts },
         Outcome::Finalizer { change, generation, error } => {
@@ -159,6 +175,7 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson) ->
         failure: None,
         attempted_without_target: false,
         secret_key: attempt.secret_key.clone(),
+        nudge: attempt.nudge.clone(),
         revoke_at: [facts.revoke_at, attempt.revoke_at].into_iter().flatten().min(),
         ..attempted(facts, attempt)
     }

@@ -12,6 +12,7 @@ mod parents;
 mod plan;
 #[cfg(test)]
 mod purity_tests;
+mod rollout;
 mod schedule;
 #[cfg(test)]
 mod simulation;
@@ -29,5 +30,6 @@ pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};
 pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Renewal, Verdicts, decide, meanwhile};
+pub use rollout::{Due, Restarts, Rollout, Spacing, due};
 pub use schedule::{Limits, Pace};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

@@ -259,6 +259,7 @@ impl<'a> View<'a> {
             self.mend_at(),
             self.set_back_until(),
             self.facts.revoke_at,
+            self.restarts_at().filter(|_| !self.snapshot.token.spec.suspend),
             self.facts.finalizer.as_ref().map(|tried| tried.until),
         ];
         Plan::Wait {

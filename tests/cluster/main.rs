@@ -47,3 +47,4 @@ mod status;
 mod systems;
 mod targets;
 mod tokens;
+mod workloads;
