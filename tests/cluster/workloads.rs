@@ -192,7 +192,7 @@ async fn the_policy_leaves_the_operator_its_annotations_only() {
         let group = if object.starts_with("pods") { "/api/v1" } else { "/apis/apps/v1" };
         let request =
             http::Request::patch(format!("{group}/namespaces/{}/{object}", world.namespace))
-                .header("Content-Type", "application/merge-patch+json")
+                .header("Content-Type", "application/strategic-merge-patch+json")
                 .header("Impersonate-User", OPERATOR)
                 .body(patch.as_bytes().to_vec());
         let answer = world.client.request_text(request.unwrap()).await;
