@@ -17,8 +17,9 @@ use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
+use crate::api::{CreationPolicy, DeletionPolicy};
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey, ownership};
+use crate::decide::{Attempt, FetchOrder, HeldToken, Inspected, Outcome, Plan, SecretKey};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
 use crate::render::{Data, Shown, read_back, render};
@@ -82,6 +83,10 @@ impl<E: Edge> Engine<E> {
                 self.part(case).await;
                 Some(Outcome::Parted)
             }
+            (Plan::Inspect, _) => self.inspect(case).await,
+            (Plan::Leave { secret_name, fate }, _) => {
+                Some(self.leave(case, (secret_name, fate)).await)
+            }
             (Plan::Finalizer(change), _) => self.change_finalizer(case, change).await,
             (Plan::WriteAgain { from, held }, _) => Some(self.write_again(case, &from, held).await),
             (Plan::Wait { .. } | Plan::VerifyInputs | Plan::Fetch(_), _) => None,
@@ -116,9 +121,6 @@ impl<E: Edge> Engine<E> {
             }
             _ => None,
         };
-        if let Err(error) = self.may_adopt(case).await {
-            return Some(Outcome::Failed { error, attempt: self.attempt(case) });
-        }
         let namespace = case.snapshot.owner().namespace;
         let supplied = match self.supply(materials, &namespace).await {
             Ok(supplied) => supplied,
@@ -226,22 +228,20 @@ impl<E: Edge> Engine<E> {
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
         match self.write(case, &held, (shown, inputs)).await {
-            Ok(()) => {
-                self.leave(case, from).await;
-                Outcome::WrittenAgain { held }
-            }
+            Ok(()) => Outcome::WrittenAgain { held },
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
         }
     }
 
-    /// A target that is to be taken over is looked at before anything is asked for it.
-    async fn may_adopt(&self, case: &Case) -> Result<(), Error> {
-        let (holder, owner) = (ownership(&case.snapshot), case.snapshot.owner());
-        let target = case.snapshot.target.as_ref();
-        match target.is_some_and(|target| target.is_new_to(&owner, &holder)) {
-            true => self.edge.may_adopt(&case.target_key()).await,
-            false => Ok(()),
-        }
+    /// Looks at the target before anything is asked for it.
+    async fn inspect(&self, case: &Case) -> Option<Outcome> {
+        let version = case.snapshot.target.as_ref()?.version();
+        Some(match self.edge.inspect(&case.target_key()).await {
+            Err(error) if error.reason() == Reason::ReadFailed => {
+                Outcome::Failed { error, attempt: self.attempt(case) }
+            }
+            found => Outcome::Inspected(Inspected { version, found }),
+        })
     }
 
     async fn publish(&self, case: &Case, fetched: Fetched<'_>) -> Result<HeldToken, Error> {
@@ -265,9 +265,6 @@ impl<E: Edge> Engine<E> {
             outputs: issued.outputs,
         };
         self.write(case, &held, (shown, inputs.to_owned())).await?;
-        if let Some(old) = &order.held {
-            self.leave(case, &old.secret_name).await;
-        }
         info!(
             namespace = case.snapshot.owner().namespace,
             name = case.snapshot.owner().name,
@@ -285,28 +282,37 @@ impl<E: Edge> Engine<E> {
         (shown, inputs): (Shown, String),
     ) -> Result<(), Error> {
         let owner = case.snapshot.owner();
-        let annotations = BTreeMap::from([
+        let target = &case.snapshot.token.spec.target;
+        let mut annotations = BTreeMap::from([
             (ISSUED_AT, format_time(held.issued_at)),
             (EXPIRES_AT, format_time(held.expires_at)),
             (REFRESH_AT, format_time(held.refresh_at)),
             (INPUTS, inputs),
-            (OWNER, owner.to_string()),
         ]);
+        if target.creation_policy == CreationPolicy::Owner {
+            annotations.insert(OWNER, owner.to_string());
+        }
+        let policies = (target.creation_policy, target.deletion_policy);
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();
-        self.edge.write(TargetWrite { key, owner, annotations, data: render(&shown), seen }).await
+        let data = render(&shown);
+        self.edge.write(TargetWrite { key, owner, policies, annotations, data, seen }).await
     }
 
-    /// Removes the Secret that was the target before, if the target was renamed.
-    async fn leave(&self, case: &Case, old_name: &str) {
-        if old_name == case.snapshot.secret_name() {
-            return;
-        }
+    /// Clears a former target.
+    async fn leave(&self, case: &Case, (name, fate): (String, DeletionPolicy)) -> Outcome {
         let owner = case.snapshot.owner();
-        let old = SecretKey { namespace: owner.namespace.clone(), name: old_name.to_owned() };
-        if let Err(error) = self.edge.remove(&old, &owner).await {
-            warn!(secret = %old, %error, "the former target could not be removed");
+        let old = SecretKey { namespace: owner.namespace.clone(), name: name.clone() };
+        let left = match fate {
+            DeletionPolicy::Retain => Ok(()),
+            DeletionPolicy::Delete => self.edge.leave(&old, &owner).await,
+        };
+        let error = left.err();
+        match &error {
+            Some(error) => warn!(secret = %old, %error, "a former target could not be cleared"),
+            None => info!(secret = %old, "a former target is left"),
         }
+        Outcome::Left { secret_name: name, error }
     }
 
     /// An attempt that ended before anything was asked.

@@ -19,7 +19,7 @@ pub use document::{
     SuccessCondition, Thumbprint,
 };
 pub use provider::{OAuthProvider, ProviderStatus};
-pub use target::Target;
+pub use target::{CreationPolicy, DeletionPolicy, Target};
 pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,
     ProviderKind, ProviderRef, RevokeOn, ServiceAccountRef, TokenRef, TokenState,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::facts::{Facts, HeldToken, REFRESHED};
 use super::finalizer::finalizer_change;
+use super::leaving;
 use super::plan::Verdicts;
 use super::snapshot::Snapshot;
 use crate::api::annotations::format_time;
@@ -17,7 +18,8 @@ pub(super) fn verdicts(
     refusal: Option<&Error>,
     now: DateTime<Utc>,
 ) -> Verdicts {
-    let trouble = refusal.or_else(|| standing(&snapshot.facts));
+    let contested = snapshot.facts.contested(snapshot.secret_name(), now);
+    let trouble = refusal.or_else(|| standing(&snapshot.facts)).or(contested.as_ref());
     let suspended = snapshot.token.spec.suspend;
     Verdicts {
         ready: ready(snapshot, (good, trouble), now),
@@ -41,8 +43,9 @@ fn refreshed(snapshot: &Snapshot) -> String {
     let wanted = finalizer_change(token);
     let tried = facts.finalizer.as_ref().filter(|tried| Some(tried.change) == wanted);
     let denied = tried.and_then(|tried| tried.error.as_ref()).map(Error::message);
+    let left = facts.leaving.as_ref().map(|failed| leaving::remark(&failed.error));
     let mut told = REFRESHED.to_owned();
-    for remark in facts.remark.as_deref().into_iter().chain(denied) {
+    for remark in facts.remark.as_deref().into_iter().chain(denied).chain(left.as_deref()) {
         told = format!("{told}; {remark}");
     }
     told

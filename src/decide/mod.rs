@@ -7,6 +7,7 @@ mod conditions;
 mod facts;
 mod finalizer;
 mod learn;
+mod leaving;
 mod ownership;
 mod parents;
 mod plan;
@@ -23,10 +24,13 @@ mod testing;
 mod view;
 
 pub use admission::{Applicant, CredentialsSource, SecretKey, admit, own_credentials};
-pub use facts::{Facts, HeldToken, Repairs, Seen, Setback};
-pub use finalizer::{FinalizerChange, FinalizerTry, finalizer_change};
+pub use facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};
+pub(crate) use finalizer::FINALIZER_REMARK;
+pub use finalizer::{FinalizerChange, FinalizerTry, is_held};
 pub use learn::{Attempt, Lesson, Outcome, learn};
-pub use ownership::{Holder, holder, not_owned, ownership};
+pub use ownership::{
+    Claim, Holder, Rivals, Wish, claim, holder, immutable, key_conflict, not_owned, ownership,
+};
 pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Verdicts, decide};
 pub use schedule::{Delivery, Pace};

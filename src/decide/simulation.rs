@@ -102,6 +102,8 @@ impl World {
                 facts: Facts::default(),
                 means: Ok(means),
                 target: None,
+                rivals: Rivals::default(),
+                keys: crate::render::target_keys([]),
                 holds: true,
                 delivery: Delivery::Volume,
                 resumed_at: at(0),
@@ -258,6 +260,11 @@ impl World {
                 Plan::VerifyInputs => self.verify(),
                 Plan::Fetch(order) => self.fetch(order),
                 Plan::WriteAgain { from, held } => self.write_again(&from, held),
+                Plan::Leave { secret_name, .. } => {
+                    self.leave(&secret_name);
+                    Outcome::Left { secret_name, error: None }
+                }
+                Plan::Inspect => self.inspect(),
                 Plan::Revoke => Outcome::Revoked { next: None },
                 Plan::Part | Plan::Finalizer(_) => panic!("nothing asks for a finalizer"),
             };
@@ -268,7 +275,8 @@ impl World {
 
     fn learn(&mut self, outcome: Outcome) {
         let random = self.random();
-        let lesson = Lesson { now: self.now, min_interval: self.min_interval(), random };
+        let min_interval = self.min_interval();
+        let lesson = Lesson { now: self.now, min_interval, random, undone_by: None };
         let facts = std::mem::take(&mut self.scene.facts);
         self.scene.facts = learn(facts, outcome, lesson);
     }
@@ -305,6 +313,11 @@ impl World {
             },
             _ => Outcome::Verified { seen: self.seen(), found: Ok(format!("key.{}", self.inputs)) },
         }
+    }
+
+    fn inspect(&self) -> Outcome {
+        let version = self.scene.target.as_ref().unwrap().version();
+        Outcome::Inspected(Inspected { version, found: Ok(std::collections::BTreeSet::new()) })
     }
 
     fn attempt(&self, order: &FetchOrder) -> Attempt {
@@ -363,9 +376,6 @@ impl World {
         self.last = Some(Request { at: self.now, rest });
         self.urgent = false;
         self.write(&held, attempt.inputs.clone());
-        if let Some(old) = order.held.filter(|old| old.secret_name != held.secret_name) {
-            self.leave(&old.secret_name);
-        }
         Outcome::Published { held, attempt }
     }
 
@@ -407,9 +417,6 @@ impl World {
         }
         let held = HeldToken { secret_name: self.name(), ..held };
         self.write(&held, self.scene.facts.attempted.clone());
-        if from != held.secret_name {
-            self.leave(from);
-        }
         Outcome::WrittenAgain { held }
     }
 

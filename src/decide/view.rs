@@ -1,16 +1,21 @@
 //! What a snapshot comes to at one moment: whether the token is good, whether the target is as it
 //! should be, and what is due when.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::conditions::verdicts;
 use super::facts::{Facts, HeldToken};
-use super::ownership::{Holder, ownership};
+use super::ownership::{Claim, Holder, Wish, claim, conflict, ownership};
 use super::plan::Plan;
 use super::schedule::{self, after};
-use super::snapshot::{Means, Snapshot};
-use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time};
-use crate::error::Error;
+use super::snapshot::{Means, Snapshot, TargetMeta};
+use crate::api::annotations::{
+    EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, Owner, REFRESH_AT, format_time,
+};
+use crate::api::{CreationPolicy, DeletionPolicy};
+use crate::error::{Class, Error};
 
 /// Clocks of two machines differ by less. What is remembered from a later time than this was
 /// written by a clock that was wrong, and nothing counted from it is to be believed.
@@ -23,6 +28,7 @@ pub(super) struct View<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) facts: &'a Facts,
     holder: Holder,
+    claim: Claim,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -47,12 +53,52 @@ pub(super) enum Change {
 
 impl<'a> View<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, now: DateTime<Utc>) -> Self {
-        Self { snapshot, facts: &snapshot.facts, holder: ownership(snapshot), now }
+        let wish = Wish {
+            owner: &snapshot.owner(),
+            secret_name: snapshot.secret_name(),
+            policy: snapshot.token.spec.target.creation_policy,
+            rivals: &snapshot.rivals,
+        };
+        let claim = claim(snapshot.target.as_ref(), wish);
+        Self { snapshot, facts: &snapshot.facts, holder: ownership(snapshot), claim, now }
     }
 
-    /// Whose the target is.
-    pub(super) fn holder(&self) -> &Holder {
-        &self.holder
+    /// Whether the target is this token's.
+    pub(super) fn is_ours(&self) -> bool {
+        self.holder == Holder::Us
+    }
+
+    /// Why the target is not touched, as far as its metadata and what was found there tell.
+    pub(super) fn barred(&self) -> Option<Error> {
+        if let Claim::Refused(error) = &self.claim {
+            // What a person has to mend comes before what is waited for.
+            let means = self.snapshot.means.as_ref().err();
+            let means = means.filter(|means| means.class() == Class::Permanent);
+            return means.filter(|_| error.class() == Class::Waiting).or(Some(error)).cloned();
+        }
+        let target = self.snapshot.target.as_ref()?;
+        let nothing = BTreeSet::new();
+        let there = match self.inspected(target) {
+            Some(Err(error)) => return Some(error.clone()),
+            Some(Ok(there)) => there,
+            None => &nothing,
+        };
+        let about = (self.snapshot.secret_name(), there);
+        (self.claim == Claim::Merge).then(|| conflict(target, &self.snapshot.keys, about)).flatten()
+    }
+
+    fn inspected(&self, target: &TargetMeta) -> Option<&'a Result<BTreeSet<String>, Error>> {
+        let inspected = self.facts.inspected.as_ref()?;
+        (inspected.version == target.version()).then_some(&inspected.found)
+    }
+
+    /// Whether the target has to be looked at before anything is written to it.
+    pub(super) fn wants_a_look(&self) -> bool {
+        let Some(target) = &self.snapshot.target else { return false };
+        let unowned = !self.snapshot.keys.is_subset(&target.owned_keys);
+        let wanted =
+            target.wants_a_look(&self.snapshot.owner()) || (self.claim == Claim::Merge && unowned);
+        wanted && self.inspected(target).is_none()
     }
 
     pub(super) fn inputs(&self, means: &Means) -> Inputs<'a> {
@@ -79,9 +125,9 @@ impl<'a> View<'a> {
     pub(super) fn good(&self) -> Option<&'a HeldToken> {
         let held = self.held()?;
         let target = self.snapshot.target.as_ref()?;
-        let there = self.holder == Holder::Us
-            && held.secret_name == self.snapshot.secret_name()
-            && target.holds(held);
+        let barred = matches!(self.claim, Claim::Refused(_)) && !self.is_ours();
+        let there =
+            !barred && held.secret_name == self.snapshot.secret_name() && target.holds(held);
         there.then_some(held)
     }
 
@@ -105,20 +151,32 @@ impl<'a> View<'a> {
         let Some(target) = &self.snapshot.target else { return false };
         let owner = self.snapshot.owner();
         let is = |key: &str, value: String| target.annotations.get(key) == Some(&value);
-        let referenced = target.controller.as_ref().is_some_and(|c| c.uid == owner.uid);
-        target.labelled
-            && referenced
+        self.marks_are_right(target, &owner)
             && is(ISSUED_AT, format_time(held.issued_at))
             && is(EXPIRES_AT, format_time(held.expires_at))
             && is(REFRESH_AT, format_time(held.refresh_at))
-            && is(OWNER, owner.to_string())
             && target.annotations.contains_key(INPUTS)
+    }
+
+    /// Whether the target says whose it is, as its policies have it.
+    fn marks_are_right(&self, target: &TargetMeta, owner: &Owner) -> bool {
+        let spec = &self.snapshot.token.spec.target;
+        let referenced = target.controller.as_ref().is_some_and(|c| c.uid == owner.uid);
+        match spec.creation_policy {
+            CreationPolicy::Owner => {
+                let kept = spec.deletion_policy == DeletionPolicy::Retain;
+                let named = target.annotations.get(OWNER) == Some(&owner.to_string());
+                target.labelled && named && referenced != kept
+            }
+            CreationPolicy::Merge => !self.is_ours(),
+        }
     }
 
     /// When to write the token again, if that is needed.
     fn mend_at(&self) -> Option<DateTime<Utc>> {
         self.mendable()?;
-        let rested = self.facts.repairs.filter(|repairs| self.is_past(repairs.at)).map(|repairs| {
+        let repairs = self.facts.repairs.as_ref().filter(|repairs| self.is_past(repairs.at));
+        let rested = repairs.map(|repairs| {
             let rest = schedule::patience(repairs.times).max(schedule::REPAIR_INTERVAL);
             after(repairs.at, rest)
         });
@@ -197,7 +255,7 @@ impl<'a> View<'a> {
 
     /// When a lost target may be mended, where it is lost again and again.
     fn patience(&self) -> Option<DateTime<Utc>> {
-        let repairs = self.facts.repairs.filter(|repairs| self.is_past(repairs.at))?;
+        let repairs = self.facts.repairs.as_ref().filter(|repairs| self.is_past(repairs.at))?;
         Some(after(repairs.at, schedule::patience(repairs.times)))
     }
 
@@ -238,6 +296,8 @@ impl<'a> View<'a> {
             self.set_back_until(),
             self.facts.revoke_at,
             self.facts.finalizer.as_ref().map(|tried| tried.until),
+            self.facts.leaving.as_ref().map(|failed| failed.until),
+            self.facts.contested_until(),
         ];
         Plan::Wait {
             until: wake_ups.into_iter().flatten().filter(|at| *at > self.now).min(),
