@@ -132,7 +132,8 @@ impl Edge for ClusterEdge {
     }
 
     async fn write(&self, write: TargetWrite) -> Result<(), Error> {
-        self.write_target(&write).await
+        // Apart, for with it what every token waits in would be large.
+        Box::pin(self.write_target(&write)).await
     }
 
     async fn read(&self, key: &SecretKey, owner: &Owner) -> Result<Option<Data>, Error> {
@@ -145,7 +146,7 @@ impl Edge for ClusterEdge {
     }
 
     async fn leave(&self, key: &SecretKey, owner: &Owner) -> Result<(), Error> {
-        self.leave_target(key, owner).await
+        Box::pin(self.leave_target(key, owner)).await
     }
 }
 

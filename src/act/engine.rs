@@ -308,9 +308,10 @@ impl<E: Edge> Engine<E> {
             DeletionPolicy::Delete => self.edge.leave(&old, &owner).await,
         };
         let error = left.err();
-        match &error {
-            Some(error) => warn!(secret = %old, %error, "a former target could not be cleared"),
-            None => info!(secret = %old, "a former target is left"),
+        if let Some(error) = &error {
+            warn!(secret = %old, %error, "a former target could not be cleared");
+        } else {
+            info!(secret = %old, "a former target is left");
         }
         Outcome::Left { secret_name: name, error }
     }

@@ -258,7 +258,7 @@ impl World {
                     );
                 }
                 Plan::VerifyInputs => self.verify(),
-                Plan::Fetch(order) => self.fetch(order),
+                Plan::Fetch(order) => self.fetch(&order),
                 Plan::WriteAgain { from, held } => self.write_again(&from, held),
                 Plan::Leave { secret_name, .. } => {
                     self.leave(&secret_name);
@@ -331,13 +331,13 @@ impl World {
         }
     }
 
-    fn fetch(&mut self, order: FetchOrder) -> Outcome {
+    fn fetch(&mut self, order: &FetchOrder) -> Outcome {
         if self.api_down || self.refuses {
             return self.verify();
         }
         self.check_the_rest(order.without_target);
         self.asked += 1;
-        let attempt = self.attempt(&order);
+        let attempt = self.attempt(order);
         let expires_at = match self.answer {
             Answer::Token(life) => {
                 self.issued = (self.issued.0 + 1, self.now + TimeDelta::seconds(life));

@@ -43,8 +43,9 @@ impl Caches {
                 if change.is_of_spec() {
                     // Known before it is looked at, so that others know of a rival.
                     self.secrets.refer(&reference, self.secrets_of(now));
-                    before.iter().for_each(|before| self.send_rivals(outlet, before));
-                    self.send_rivals(outlet, now);
+                    for token in before.iter().map(|before| &**before).chain([*now]) {
+                        self.send_rivals(outlet, token);
+                    }
                 }
                 if before.as_ref().is_none_or(|before| concerns(before, now)) {
                     outlet.send(reference);
