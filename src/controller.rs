@@ -14,11 +14,9 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tracing::{debug, info, warn};
 
 use crate::act::{Case, ClusterEdge, Engine, Tools};
-use crate::api::OAuthClientToken;
+use crate::api::{Delivery, OAuthClientToken};
 use crate::clock::Clock;
-use crate::decide::{
-    Delivery, Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, holder, is_held,
-};
+use crate::decide::{Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, holder, is_held};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};

@@ -222,7 +222,7 @@ impl ClusterEdge {
                     Preconditions { uid: found.uid(), resource_version: found.resource_version() };
                 let parameters = DeleteParams::default().preconditions(preconditions);
                 self.call(api.delete(&key.name, &parameters)).await.map(drop)
-            } else if meta.owned_keys.is_empty() {
+            } else if meta.guest.is_none() {
                 return Ok(());
             } else {
                 let nothing = Patch::Apply(nothing(key, &meta));

@@ -7,6 +7,7 @@ pub mod conditions;
 mod crds;
 mod document;
 mod provider;
+mod refresh;
 mod target;
 mod token;
 
@@ -19,6 +20,7 @@ pub use document::{
     SuccessCondition, Thumbprint,
 };
 pub use provider::{OAuthProvider, ProviderStatus};
+pub use refresh::{Delivery, OnExpiry, Refresh};
 pub use target::{CreationPolicy, DeletionPolicy, Target};
 pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,

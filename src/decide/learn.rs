@@ -52,6 +52,8 @@ pub enum Outcome {
         /// When the next one is to be.
         next: Option<DateTime<Utc>>,
     },
+    /// The expired token left its target.
+    Withdrawn,
     /// The resource is deleted and its tokens were revoked, as far as that was possible.
     Parted,
     /// The finalizer was set or removed, or could not be.
@@ -121,6 +123,7 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson<'_>) -> Facts {
             Facts { inspected: Some(inspected), setback: None, ..facts }
         }
         Outcome::Left { secret_name, error } => left(facts, (secret_name, error), lesson),
+        Outcome::Withdrawn => Facts { setback: None, ..facts },
         Outcome::Parted => Facts { parted: true, ..facts },
         Outcome::Finalizer { change, generation, error } => {
             let tried = tried(&facts, (change, generation, error), lesson);
@@ -176,6 +179,7 @@ fn key_id(digest: &str) -> &str {
 fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson<'_>) -> Facts {
     let lost = attempt.without_target
         && facts.held.as_ref().is_none_or(|before| before.expires_at > attempt.at);
+    let same_token_until = same_token_until(&facts, &held, attempt.at);
     let held = HeldToken {
         issued_at: whole_seconds(held.issued_at),
         expires_at: whole_seconds(held.expires_at),
@@ -184,6 +188,7 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson<'_>
     };
     let facts = moved(facts, held);
     Facts {
+        same_token_until,
         repairs: match lost {
             true => Some(repaired(facts.repairs.as_ref(), lesson)),
             false => facts.repairs.clone(),
@@ -197,6 +202,19 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson<'_>
         secret_key: attempt.secret_key.clone(),
         revoke_at: [facts.revoke_at, attempt.revoke_at].into_iter().flatten().min(),
         ..attempted(facts, attempt)
+    }
+}
+
+/// What is known, after a token, of when the provider gives a new one: what was left of the former
+/// one if that had been handed back before, and nothing more if that is refuted.
+fn same_token_until(facts: &Facts, held: &HeldToken, asked_at: DateTime<Utc>) -> Option<TimeDelta> {
+    let known = facts.same_token_until;
+    let Some(former) = &facts.held else { return known };
+    let left = (former.expires_at - asked_at).max(TimeDelta::zero());
+    match (held.repeated, former.repeated) {
+        (true, _) => known.filter(|until| left > *until),
+        (false, true) => known.max(Some(left)),
+        (false, false) => known,
     }
 }
 

@@ -59,7 +59,8 @@ impl View<'_> {
     fn is_guest(&self) -> bool {
         let target = self.snapshot.target.as_ref();
         let theirs = !self.is_ours() || self.target_is(CreationPolicy::Merge);
-        theirs && target.is_some_and(|target| !target.owned_keys.is_empty())
+        theirs
+            && target.is_some_and(|target| target.guest.is_some() || !target.owned_keys.is_empty())
     }
 
     /// Whether something would be left behind if the resource went now.

@@ -158,7 +158,10 @@ fn deleted(scene: Scene) -> Scene {
 }
 
 fn gone(scene: Scene) -> Scene {
-    scene.damaged(|target| target.owned_keys.clear())
+    scene.damaged(|target| {
+        target.owned_keys.clear();
+        target.guest = None;
+    })
 }
 
 #[rstest]

@@ -19,6 +19,7 @@ mod simulation;
 #[cfg(test)]
 mod simulation_tests;
 mod snapshot;
+mod target;
 #[cfg(test)]
 mod testing;
 mod view;
@@ -32,6 +33,6 @@ pub use ownership::{
     Claim, Holder, Rivals, Wish, claim, holder, immutable, key_conflict, not_owned, ownership,
 };
 pub use parents::{Parent, parents};
-pub use plan::{FetchOrder, Plan, Verdicts, decide};
-pub use schedule::{Delivery, Pace};
+pub use plan::{FetchOrder, Plan, Renewal, Verdicts, decide, meanwhile};
+pub use schedule::{Limits, Pace};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

@@ -224,7 +224,10 @@ impl TargetMeta {
     /// The same as one token sees it: which keys are its own, and which are others'.
     #[must_use]
     pub fn seen_by(mut self, us: &Owner) -> Self {
-        let guest = self.managers.remove(&us.guest_manager()).unwrap_or_default();
+        let manager = us.guest_manager();
+        let guest = self.managers.remove(&manager);
+        self.guest = guest.is_some().then_some(manager);
+        let guest = guest.unwrap_or_default();
         if holder(&self, us) == Holder::Us {
             self.owned_keys.extend(guest);
         } else {

@@ -10,7 +10,7 @@ use crate::api::annotations::REVOKE_FINALIZER;
 use crate::api::annotations::{
     ALLOW, EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, REFRESH_REQUESTED_AT, format_time,
 };
-use crate::api::{CreationPolicy, DeletionPolicy, OAuthClientToken, keys};
+use crate::api::{CreationPolicy, DeletionPolicy, Delivery, OAuthClientToken, keys};
 use crate::error::{Error, Reason};
 
 /// What the inputs are as long as a test says nothing else, and where that was seen.
@@ -50,6 +50,7 @@ pub(super) fn held(life: i64) -> HeldToken {
         scopes: Vec::new(),
         secret_name: "shop".into(),
         fingerprint: None,
+        repeated: false,
     }
 }
 
@@ -81,7 +82,13 @@ pub(super) fn written(held: &HeldToken, owner: &crate::api::annotations::Owner) 
 
 /// Somebody else's Secret that a token's keys are in.
 pub(super) fn merged(held: &HeldToken, owner: &crate::api::annotations::Owner) -> TargetMeta {
-    let mut target = TargetMeta { controller: None, labelled: false, ..written(held, owner) };
+    let written = written(held, owner);
+    let mut target = TargetMeta {
+        controller: None,
+        labelled: false,
+        guest: Some(owner.guest_manager()),
+        ..written
+    };
     target.annotations.remove(OWNER);
     target.annotations.insert(ALLOW.into(), owner.name.clone());
     target
@@ -106,6 +113,7 @@ pub(super) enum Told {
     Fetch,
     WriteAgain(String),
     Revoke,
+    Withdraw,
     Part,
     Finalizer(FinalizerChange),
     Inspect,
@@ -118,6 +126,7 @@ pub(super) fn told(plan: &Plan) -> Told {
         Plan::VerifyInputs => Told::Verify,
         Plan::Fetch(_) => Told::Fetch,
         Plan::Revoke => Told::Revoke,
+        Plan::Withdraw(_) => Told::Withdraw,
         Plan::Part => Told::Part,
         Plan::Finalizer(change) => Told::Finalizer(*change),
         Plan::Inspect => Told::Inspect,
@@ -136,7 +145,7 @@ impl Scene {
         Self(Snapshot {
             token: Arc::new(token()),
             facts: Facts::default(),
-            means: Ok(Means { seen: SEEN.into(), min_interval: None, max_interval: None }),
+            means: Ok(Means { seen: SEEN.into(), ..Means::default() }),
             target: None,
             rivals: Rivals::default(),
             keys: crate::render::target_keys([]),
@@ -188,12 +197,13 @@ impl Scene {
 
     pub(super) fn min_interval(self, seconds: i64) -> Self {
         let min_interval = Some(TimeDelta::seconds(seconds));
-        self.means(Ok(Means { seen: SEEN.into(), min_interval, max_interval: None }))
+        let limits = Limits { min_interval, ..Limits::default() };
+        self.means(Ok(Means { seen: SEEN.into(), limits }))
     }
 
     /// The credentials, or the shape of the request, have another version now.
     pub(super) fn touched(self) -> Self {
-        self.means(Ok(Means { seen: "shape/2".into(), min_interval: None, max_interval: None }))
+        self.means(Ok(Means { seen: "shape/2".into(), ..Means::default() }))
     }
 
     pub(super) fn requested(self, value: &str) -> Self {
@@ -254,7 +264,7 @@ impl Scene {
             remark: None,
             ..Attempt::default()
         };
-        let min_interval = self.0.means.as_ref().ok().and_then(|means| means.min_interval);
+        let min_interval = self.0.means.as_ref().ok().and_then(|means| means.limits.min_interval);
         let lesson = Lesson { now: at(second), min_interval, random: 0.5, undone_by: None };
         self.facts(|facts| *facts = learn(facts.clone(), outcome(attempt), lesson))
     }

@@ -1,21 +1,18 @@
 //! What a snapshot comes to at one moment: whether the token is good, whether the target is as it
 //! should be, and what is due when.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::conditions::verdicts;
 use super::facts::{Facts, HeldToken};
-use super::ownership::{Claim, Holder, Wish, claim, conflict, ownership};
-use super::plan::Plan;
+use super::ownership::Claim;
+use super::plan::{Plan, Verdicts};
 use super::schedule::{self, after};
-use super::snapshot::{Means, Snapshot, TargetMeta};
-use crate::api::annotations::{
-    EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, Owner, REFRESH_AT, format_time,
-};
-use crate::api::{CreationPolicy, DeletionPolicy};
-use crate::error::{Class, Error};
+use super::snapshot::{Means, Snapshot};
+use super::target::claim_of;
+use crate::api::OnExpiry;
+use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, format_time};
+use crate::error::Error;
 
 /// Clocks of two machines differ by less. What is remembered from a later time than this was
 /// written by a clock that was wrong, and nothing counted from it is to be believed.
@@ -27,8 +24,7 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(2);
 pub(super) struct View<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) facts: &'a Facts,
-    holder: Holder,
-    claim: Claim,
+    pub(super) claim: Claim,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -53,52 +49,7 @@ pub(super) enum Change {
 
 impl<'a> View<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, now: DateTime<Utc>) -> Self {
-        let wish = Wish {
-            owner: &snapshot.owner(),
-            secret_name: snapshot.secret_name(),
-            policy: snapshot.token.spec.target.creation_policy,
-            rivals: &snapshot.rivals,
-        };
-        let claim = claim(snapshot.target.as_ref(), wish);
-        Self { snapshot, facts: &snapshot.facts, holder: ownership(snapshot), claim, now }
-    }
-
-    /// Whether the target is this token's.
-    pub(super) fn is_ours(&self) -> bool {
-        self.holder == Holder::Us
-    }
-
-    /// Why the target is not touched, as far as its metadata and what was found there tell.
-    pub(super) fn barred(&self) -> Option<Error> {
-        if let Claim::Refused(error) = &self.claim {
-            // What a person has to mend comes before what is waited for.
-            let means = self.snapshot.means.as_ref().err();
-            let means = means.filter(|means| means.class() == Class::Permanent);
-            return means.filter(|_| error.class() == Class::Waiting).or(Some(error)).cloned();
-        }
-        let target = self.snapshot.target.as_ref()?;
-        let nothing = BTreeSet::new();
-        let there = match self.inspected(target) {
-            Some(Err(error)) => return Some(error.clone()),
-            Some(Ok(there)) => there,
-            None => &nothing,
-        };
-        let about = (self.snapshot.secret_name(), there);
-        (self.claim == Claim::Merge).then(|| conflict(target, &self.snapshot.keys, about)).flatten()
-    }
-
-    fn inspected(&self, target: &TargetMeta) -> Option<&'a Result<BTreeSet<String>, Error>> {
-        let inspected = self.facts.inspected.as_ref()?;
-        (inspected.version == target.version()).then_some(&inspected.found)
-    }
-
-    /// Whether the target has to be looked at before anything is written to it.
-    pub(super) fn wants_a_look(&self) -> bool {
-        let Some(target) = &self.snapshot.target else { return false };
-        let unowned = !self.snapshot.keys.is_subset(&target.owned_keys);
-        let wanted =
-            target.wants_a_look(&self.snapshot.owner()) || (self.claim == Claim::Merge && unowned);
-        wanted && self.inspected(target).is_none()
+        Self { snapshot, facts: &snapshot.facts, claim: claim_of(snapshot), now }
     }
 
     pub(super) fn inputs(&self, means: &Means) -> Inputs<'a> {
@@ -125,7 +76,7 @@ impl<'a> View<'a> {
     pub(super) fn good(&self) -> Option<&'a HeldToken> {
         let held = self.held()?;
         let target = self.snapshot.target.as_ref()?;
-        let barred = matches!(self.claim, Claim::Refused(_)) && !self.is_ours();
+        let barred = self.is_refused() && !self.is_ours();
         let there =
             !barred && held.secret_name == self.snapshot.secret_name() && target.holds(held);
         there.then_some(held)
@@ -158,20 +109,6 @@ impl<'a> View<'a> {
             && target.annotations.contains_key(INPUTS)
     }
 
-    /// Whether the target says whose it is, as its policies have it.
-    fn marks_are_right(&self, target: &TargetMeta, owner: &Owner) -> bool {
-        let spec = &self.snapshot.token.spec.target;
-        let referenced = target.controller.as_ref().is_some_and(|c| c.uid == owner.uid);
-        match spec.creation_policy {
-            CreationPolicy::Owner => {
-                let kept = spec.deletion_policy == DeletionPolicy::Retain;
-                let named = target.annotations.get(OWNER) == Some(&owner.to_string());
-                target.labelled && named && referenced != kept
-            }
-            CreationPolicy::Merge => !self.is_ours(),
-        }
-    }
-
     /// When to write the token again, if that is needed.
     fn mend_at(&self) -> Option<DateTime<Utc>> {
         self.mendable()?;
@@ -190,11 +127,21 @@ impl<'a> View<'a> {
         due.then(|| Plan::WriteAgain { from: held.secret_name.clone(), held: held.clone() })
     }
 
+    /// The expired token is taken out of its target, where the spec asks for that and it is there.
+    pub(super) fn withdraw(&self) -> Option<Plan> {
+        let held = self.facts.held.as_ref().filter(|held| held.expires_at <= self.now)?;
+        let wanted = self.snapshot.token.spec.on_expiry == OnExpiry::Remove;
+        let there = !self.is_refused()
+            && held.secret_name == self.snapshot.secret_name()
+            && self.snapshot.target.as_ref().is_some_and(|meta| !meta.owned_keys.is_empty());
+        (wanted && there && !self.is_set_back()).then(|| Plan::Withdraw(held.clone()))
+    }
+
     /// When the provider is to be asked next.
     pub(super) fn due(&self, means: &Means, inputs: Change) -> DateTime<Utc> {
         let facts = self.facts;
         let life = facts.held.as_ref().map(|held| held.expires_at - held.issued_at);
-        let floor = schedule::min_interval(means.min_interval, life.unwrap_or_default());
+        let floor = schedule::min_interval(means.limits.min_interval, life.unwrap_or_default());
         let urgent = self.after_last_request(schedule::urgent_interval(floor));
         let retry_at = facts.retry_at.filter(|at| self.is_near(*at));
         let due = if inputs == Change::Changed || self.asked_for() {
@@ -215,11 +162,22 @@ impl<'a> View<'a> {
         let held = self.facts.held.as_ref()?;
         let floor = self.after_last_request(floor);
         if self.fallback().is_some() {
-            return Some(self.spread(held.refresh_at).max(floor));
+            // A lead that was lengthened counts at once, a shortened one from the next token on.
+            let latest = self.latest_by_spec(held).filter(|_| !held.repeated);
+            let due = latest.map_or(held.refresh_at, |latest| latest.min(held.refresh_at));
+            return Some(self.spread(due).max(floor));
         }
         // Where the provider hands back the same token until it expires, that is a second later.
         let planned = held.refresh_at.min(after(held.expires_at, schedule::AFTER_EXPIRY));
         (held.expires_at <= self.now).then(|| floor.max(planned))
+    }
+
+    /// When a token is due at the latest by the lead that the spec names.
+    fn latest_by_spec(&self, held: &HeldToken) -> Option<DateTime<Utc>> {
+        self.snapshot.token.spec.refresh.lead?;
+        let means = self.snapshot.means.as_ref().ok()?;
+        let latest = self.snapshot.pace(means, 0.0);
+        Some(latest.refresh_at(held.issued_at, held.expires_at))
     }
 
     /// So long after the last request; now, if there was none.
@@ -302,7 +260,12 @@ impl<'a> View<'a> {
         Plan::Wait {
             until: wake_ups.into_iter().flatten().filter(|at| *at > self.now).min(),
             next_attempt_at,
-            verdicts: verdicts(self.snapshot, good, refusal, self.now),
+            verdicts: self.verdicts(refusal),
         }
+    }
+
+    /// The conditions as they are now.
+    pub(super) fn verdicts(&self, refusal: Option<&Error>) -> Verdicts {
+        verdicts(self.snapshot, self.good(), refusal, self.now)
     }
 }

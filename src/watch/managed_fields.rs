@@ -22,15 +22,16 @@ fn data_keys(entry: &ManagedFieldsEntry) -> Vec<String> {
     keys.filter_map(|key| key.strip_prefix("f:").map(str::to_owned)).collect()
 }
 
-/// The data keys of others, by field manager.
+/// The data keys of others, by field manager; none for a guest that has annotations only.
 pub(super) fn foreign_data_keys(
     entries: &[ManagedFieldsEntry],
 ) -> BTreeMap<String, BTreeSet<String>> {
     let mut managers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let guest = format!("{MANAGER}/");
     for entry in entries.iter().filter(|entry| !is_ours(entry)) {
         let keys = data_keys(entry);
-        if !keys.is_empty() {
-            let manager = entry.manager.clone().unwrap_or_default();
+        let manager = entry.manager.clone().unwrap_or_default();
+        if !keys.is_empty() || manager.starts_with(&guest) {
             managers.entry(manager).or_default().extend(keys);
         }
     }

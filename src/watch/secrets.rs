@@ -214,6 +214,7 @@ impl TargetMeta {
                 .is_some_and(|by| by == MANAGER),
             owned_keys: owned_data_keys(fields),
             managers: foreign_data_keys(of_others),
+            guest: None,
             editor: last_editor(of_others),
             may_be_immutable: sets(fields, "f:immutable"),
             deleting: meta.deletion_timestamp.is_some(),

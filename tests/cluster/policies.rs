@@ -235,8 +235,8 @@ async fn a_target_that_something_holds_while_it_is_deleted_is_kept_fresh_until_i
     world.kubectl(&["delete", "secret", "shop", "--wait=false"]);
     let (old, before) = world.secret("shop").await;
     world.force("shop", "now").await;
-    let (held, data) = world.secret("shop").await;
-    assert_eq!(held.uid(), old.uid());
+    let (again, data) = world.secret("shop").await;
+    assert_eq!(again.uid(), old.uid());
     assert_ne!(data["access_token"], before["access_token"]);
     hold("null");
     let anew = |s: Option<&Secret>| s.is_some_and(|secret| secret.uid() != old.uid());
