@@ -256,3 +256,93 @@ async fn a_target_that_something_holds_while_it_is_deleted_is_kept_fresh_until_i
     world.until_ready("guest").await;
     assert_eq!(world.requests(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_target_is_taken_up_under_the_new_uid() {
+    let world = World::new("restored").await;
+    let operator = world.operator(&[]);
+    world.apply_oauth2("shop", "");
+    world.until_ready("shop").await;
+    let (before, _) = world.secret("shop").await;
+    operator.kill();
+    // The Secret is as the backup has it, its token has another uid.
+    world.kubectl(&["delete", "oct", "shop", "--cascade=orphan"]);
+    world.apply_oauth2("shop", "");
+    let _operator = world.operator(&[]);
+    world.until_ready("shop").await;
+    let new = world.kubectl(&["get", "oct", "shop", "-o", "jsonpath={.metadata.uid}"]);
+    let renewed = |secret: Option<&Secret>| {
+        secret.is_some_and(|s| s.owner_references().iter().any(|owner| owner.uid == new))
+    };
+    world.until::<Secret>("shop", renewed).await;
+    let (after, _) = world.secret("shop").await;
+    assert_eq!(after.uid(), before.uid());
+    assert!(after.annotations()[OWNER].ends_with(&new));
+    assert_eq!(world.requests(), 1);
+    // Where the ownerReference is restored with its former uid, garbage collection may be faster.
+    let former = before.owner_references()[0].uid.clone();
+    let patch = format!(
+        r#"{{"metadata": {{"ownerReferences": [{{"apiVersion": "tokenward.dev/v1alpha1",
+            "kind": "OAuthClientToken", "name": "shop", "uid": "{former}", "controller": true}}]}}}}"#
+    );
+    world.patch("secret/shop", &patch);
+    world.until::<Secret>("shop", renewed).await;
+    world.until_ready("shop").await;
+    assert!(world.requests() <= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consent_does_not_take_a_secret_from_a_token_that_wants_it() {
+    let world = World::new("consent").await;
+    let _operator = world.operator(&[]);
+    world.apply_oauth2("shop", "");
+    world.until_ready("shop").await;
+    world.kubectl(&["annotate", "secret", "shop", "tokenward.dev/allow=other"]);
+    world.apply(&aiming("other", "shop"));
+    let message = world.until_condition("other", (READY, "False", "SecretNotOwned")).await;
+    assert!(message.contains("OAuthClientToken \"shop\""), "{message}");
+    // Nor from one that keeps it by annotation only.
+    retain(&world, "Retain");
+    until_referred(&world, false).await;
+    let first = |message: &str| message.contains("OAuthClientToken \"shop\", which came first");
+    world
+        .until_status("other", |status| status.conditions.iter().any(|c| first(&c.message)))
+        .await;
+    assert_eq!(world.requests(), 1);
+    // Another controller's is nobody's without consent.
+    world.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: boss}}");
+    let uid = world.kubectl(&["get", "configmap", "boss", "-o", "jsonpath={.metadata.uid}"]);
+    world.apply(&format!(
+        "{{apiVersion: v1, kind: Secret, metadata: {{name: bosses, ownerReferences: \
+         [{{apiVersion: v1, kind: ConfigMap, name: boss, uid: \"{uid}\", controller: true}}]}}}}"
+    ));
+    for policy in ["Owner", "Merge"] {
+        let name = policy.to_lowercase();
+        world.apply(&token(
+            &name,
+            &format!("{SPEC}, target: {{secretName: bosses, creationPolicy: {policy}}}"),
+        ));
+    }
+    for name in ["owner", "merge"] {
+        let message = world.until_condition(name, (READY, "False", "SecretNotOwned")).await;
+        assert!(message.contains("ConfigMap \"boss\""), "{message}");
+    }
+    assert_eq!(world.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_from_another_namespace_is_nobodys_without_consent() {
+    let world = World::new("copied").await;
+    let _operator = world.operator(&[]);
+    provider(&world);
+    world.apply(&format!(
+        "{{apiVersion: v1, kind: Secret, metadata: {{name: shop, annotations: \
+         {{{OWNER}: OAuthClientToken/prod/shop/x}}}}}}"
+    ));
+    world.apply(&aiming("shop", "shop"));
+    world.until_condition("shop", (READY, "False", "SecretNotOwned")).await;
+    assert_eq!(world.requests(), 0);
+    world.kubectl(&["annotate", "secret", "shop", "tokenward.dev/allow=shop"]);
+    world.until_ready("shop").await;
+    assert!(world.secret("shop").await.0.annotations()[OWNER].contains(&world.namespace));
+}
