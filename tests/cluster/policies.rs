@@ -305,9 +305,7 @@ async fn consent_does_not_take_a_secret_from_a_token_that_wants_it() {
     retain(&world, "Retain");
     until_referred(&world, false).await;
     let first = |message: &str| message.contains("OAuthClientToken \"shop\", which came first");
-    world
-        .until_status("other", |status| status.conditions.iter().any(|c| first(&c.message)))
-        .await;
+    world.until_status("other", |status| status.conditions.iter().any(|c| first(&c.message))).await;
     assert_eq!(world.requests(), 1);
     // Another controller's is nobody's without consent.
     world.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: boss}}");
