@@ -81,6 +81,14 @@ reasons! {
     InvalidCredentials => Permanent,
     /// The target Secret is somebody else's.
     SecretNotOwned => Permanent,
+    /// The Secret that the token is to be merged into does not exist, or is about to go.
+    TargetNotFound => Waiting,
+    /// A Secret of somebody else's has a key already that the token needs.
+    TargetKeyConflict => Permanent,
+    /// The target Secret is immutable.
+    TargetImmutable => Permanent,
+    /// Somebody undoes again and again what is written to the target.
+    TargetContested => Transient,
     /// A Secret type that is never read or written.
     SecretTypeNotAllowed => Permanent,
     /// The address guard refused the token endpoint.

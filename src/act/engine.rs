@@ -1,5 +1,6 @@
 //! Carrying out a plan: read, ask, write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,9 @@ use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
     CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
+use crate::api::{CreationPolicy, DeletionPolicy};
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, Renewal, SecretKey, ownership};
+use crate::decide::{Attempt, FetchOrder, HeldToken, Inspected, Outcome, Plan, Renewal, SecretKey};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
 use crate::render::{Data, Shown, read_back, render};
@@ -89,6 +91,10 @@ impl<E: Edge> Engine<E> {
                 self.part(case).await;
                 Some(Outcome::Parted)
             }
+            (Plan::Inspect, _) => self.inspect(case).await,
+            (Plan::Leave { secret_name, fate }, _) => {
+                Some(self.leave(case, (secret_name, fate)).await)
+            }
             (Plan::Finalizer(change), _) => self.change_finalizer(case, change).await,
             (Plan::WriteAgain { from, held }, _) => Some(self.write_again(case, &from, held).await),
             (Plan::Wait { .. } | Plan::VerifyInputs | Plan::Fetch(_), _) => None,
@@ -123,9 +129,6 @@ impl<E: Edge> Engine<E> {
             }
             _ => None,
         };
-        if let Err(error) = self.may_adopt(case).await {
-            return Some(Outcome::Failed { error, attempt: self.attempt(case) });
-        }
         let namespace = case.snapshot.owner().namespace;
         let supplied = match self.supply(materials, &namespace).await {
             Ok(supplied) => supplied,
@@ -238,7 +241,6 @@ impl<E: Edge> Engine<E> {
         match self.write(case, &held, (render(&shown), inputs)).await {
             Ok(()) => {
                 self.nudge(case).await;
-                self.leave(case, from).await;
                 Outcome::WrittenAgain { held }
             }
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
@@ -257,14 +259,15 @@ impl<E: Edge> Engine<E> {
         }
     }
 
-    /// A target that is to be taken over is looked at before anything is asked for it.
-    async fn may_adopt(&self, case: &Case) -> Result<(), Error> {
-        let (holder, owner) = (ownership(&case.snapshot), case.snapshot.owner());
-        let target = case.snapshot.target.as_ref();
-        match target.is_some_and(|target| target.is_new_to(&owner, &holder)) {
-            true => self.edge.may_adopt(&case.target_key()).await,
-            false => Ok(()),
-        }
+    /// Looks at the target before anything is asked for it.
+    async fn inspect(&self, case: &Case) -> Option<Outcome> {
+        let version = case.snapshot.target.as_ref()?.version();
+        Some(match self.edge.inspect(&case.target_key()).await {
+            Err(error) if error.reason() == Reason::ReadFailed => {
+                Outcome::Failed { error, attempt: self.attempt(case) }
+            }
+            found => Outcome::Inspected(Inspected { version, found }),
+        })
     }
 
     async fn publish(
@@ -294,9 +297,6 @@ impl<E: Edge> Engine<E> {
         };
         self.write(case, &held, (render(&shown), inputs.to_owned())).await?;
         let hindered = self.nudge(case).await;
-        if let Some(old) = &order.held {
-            self.leave(case, &old.secret_name).await;
-        }
         info!(
             namespace = case.snapshot.owner().namespace,
             name = case.snapshot.owner().name,
@@ -314,30 +314,39 @@ impl<E: Edge> Engine<E> {
         (data, inputs): (Data, String),
     ) -> Result<(), Error> {
         let owner = case.snapshot.owner();
+        let target = &case.snapshot.token.spec.target;
         let changed_at = held.changed_at.map(|at| (CHANGED_AT, format_time(at)));
-        let annotations = [
+        let mut annotations = BTreeMap::from([
             (ISSUED_AT, format_time(held.issued_at)),
             (EXPIRES_AT, format_time(held.expires_at)),
             (REFRESH_AT, format_time(held.refresh_at)),
             (INPUTS, inputs),
-            (OWNER, owner.to_string()),
-        ];
-        let annotations = annotations.into_iter().chain(changed_at).collect();
+        ]);
+        annotations.extend(changed_at);
+        if target.creation_policy == CreationPolicy::Owner {
+            annotations.insert(OWNER, owner.to_string());
+        }
+        let policies = (target.creation_policy, target.deletion_policy);
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();
-        self.edge.write(TargetWrite { key, owner, annotations, data, seen }).await
+        self.edge.write(TargetWrite { key, owner, policies, annotations, data, seen }).await
     }
 
-    /// Removes the Secret that was the target before, if the target was renamed.
-    async fn leave(&self, case: &Case, old_name: &str) {
-        if old_name == case.snapshot.secret_name() {
-            return;
-        }
+    /// Clears a former target.
+    async fn leave(&self, case: &Case, (name, fate): (String, DeletionPolicy)) -> Outcome {
         let owner = case.snapshot.owner();
-        let old = SecretKey { namespace: owner.namespace.clone(), name: old_name.to_owned() };
-        if let Err(error) = self.edge.remove(&old, &owner).await {
-            warn!(secret = %old, %error, "the former target could not be removed");
+        let old = SecretKey { namespace: owner.namespace.clone(), name: name.clone() };
+        let left = match fate {
+            DeletionPolicy::Retain => Ok(()),
+            DeletionPolicy::Delete => self.edge.leave(&old, &owner).await,
+        };
+        let error = left.err();
+        if let Some(error) = &error {
+            warn!(secret = %old, %error, "a former target could not be cleared");
+        } else {
+            info!(secret = %old, "a former target is left");
         }
+        Outcome::Left { secret_name: name, error }
     }
 
     /// An attempt that ended before anything was asked.

@@ -15,10 +15,11 @@ mod revocation;
 mod rollout;
 mod service_account;
 mod supply;
+mod target;
 mod witness;
 mod workloads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 pub use cluster::ClusterEdge;
@@ -33,7 +34,9 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::api::annotations::Owner;
-use crate::api::{OAuthClientToken, PRIVILEGED_SECRET_TYPES, ServiceAccountRef};
+use crate::api::{
+    CreationPolicy, DeletionPolicy, OAuthClientToken, PRIVILEGED_SECRET_TYPES, ServiceAccountRef,
+};
 use crate::decide::{FinalizerChange, Restarts, SecretKey, Snapshot, TargetMeta};
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
@@ -64,6 +67,8 @@ pub struct TargetWrite {
     pub key: SecretKey,
     /// Whose.
     pub owner: Owner,
+    /// How it belongs to them.
+    pub policies: (CreationPolicy, DeletionPolicy),
     /// Our annotations.
     pub annotations: BTreeMap<&'static str, String>,
     /// Its data.
@@ -117,22 +122,27 @@ pub trait Edge: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Whether a target whose owner consents is of a kind that may be taken over.
-    fn may_adopt(&self, key: &SecretKey) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Whether a target may be written to, as far as its metadata does not tell, and the keys that
+    /// it has.
+    fn inspect(
+        &self,
+        key: &SecretKey,
+    ) -> impl Future<Output = Result<BTreeSet<String>, Error>> + Send;
 
     /// Writes a target: a new one only where there is none, an old one only as long as it is the
-    /// owner's.
+    /// owner's, or lets its keys in.
     fn write(&self, write: TargetWrite) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Reads the data of a target that is the owner's; `None` where there is no such target.
+    /// Reads the data of a target that is the owner's, or its keys in somebody else's; `None`
+    /// where there are none.
     fn read(
         &self,
         key: &SecretKey,
         owner: &Owner,
     ) -> impl Future<Output = Result<Option<Data>, Error>> + Send;
 
-    /// Removes a target that is the owner's.
-    fn remove(
+    /// Removes a target that is the owner's, or its keys from somebody else's.
+    fn leave(
         &self,
         key: &SecretKey,
         owner: &Owner,

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 
+use super::MANAGER;
+
 /// On a target: when the token was asked for (RFC 3339, whole seconds).
 pub const ISSUED_AT: &str = "tokenward.dev/issued-at";
 /// On a target: when the token expires.
@@ -24,10 +26,14 @@ pub const ALLOW: &str = "tokenward.dev/allow";
 pub const RENEWED_OF: &str = "tokenward.dev/renewed-of";
 /// On the same: digest of the credentials that it began with.
 pub const SEED: &str = "tokenward.dev/seed";
-/// The finalizer of an `OAuthClientToken` whose token is to be revoked when it is deleted.
+/// The finalizer of an `OAuthClientToken` that takes something back when it is deleted: the token
+/// from its provider, or its keys from somebody else's Secret.
 pub const REVOKE_FINALIZER: &str = "tokenward.dev/revoke";
 /// On an `OAuthClientToken`: any new value asks for a refresh.
 pub const REFRESH_REQUESTED_AT: &str = "tokenward.dev/refresh-requested-at";
+
+/// The API server takes no longer name of a field manager.
+const LONGEST_MANAGER: usize = 128;
 
 /// Whose a target Secret is. Written as `KIND/NAMESPACE/NAME/UID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +59,16 @@ impl Owner {
             uid: parts.next()?,
         };
         parts.next().is_none().then_some(owner)
+    }
+
+    /// The field manager of this resource's keys in Secrets of somebody else's. It names the
+    /// resource, so that the API server tells its keys from those of others, and not the uid, so
+    /// that they are its own after a restore from backup as well.
+    pub fn guest_manager(&self) -> String {
+        match format!("{MANAGER}/{}", self.name) {
+            manager if manager.len() <= LONGEST_MANAGER => manager,
+            _ => format!("{MANAGER}/{}", self.uid),
+        }
     }
 
     /// Whether `other` is the same resource but for its uid, as after a restore from backup.

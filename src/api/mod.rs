@@ -22,7 +22,7 @@ pub use document::{
 };
 pub use provider::{OAuthProvider, ProviderStatus};
 pub use refresh::{Delivery, OnExpiry, Refresh};
-pub use target::Target;
+pub use target::{CreationPolicy, DeletionPolicy, Target};
 pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,
     ProviderKind, ProviderRef, RevokeOn, ServiceAccountRef, TokenRef, TokenState,

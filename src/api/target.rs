@@ -23,6 +23,35 @@ pub struct Target {
     /// files up to date at once and not within a minute or so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nudge: bool,
+    /// `Owner`: the Secret is tokenward's, made by it or taken over with its consent (annotation
+    /// `tokenward.dev/allow`). `Merge`: the token's keys go into a Secret that somebody else made
+    /// and that consents.
+    #[serde(default)]
+    pub creation_policy: CreationPolicy,
+    /// What becomes of the Secret (with `Merge`: of the token's keys in it) when the token is
+    /// deleted or goes elsewhere: `Delete` or `Retain`.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// Whose the target Secret is.
+#[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CreationPolicy {
+    /// tokenward's.
+    #[default]
+    Owner,
+    /// Somebody else's: only the token's keys in it are tokenward's.
+    Merge,
+}
+
+/// What becomes of a target that its token leaves.
+#[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// It goes.
+    #[default]
+    Delete,
+    /// It stays as it is.
+    Retain,
 }
 
 impl Target {

@@ -264,6 +264,9 @@ pub struct OAuthClientTokenStatus {
     /// The Secret that the token was last written to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
+    /// Secrets that the token was written to before and that are still to be cleared of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_secret_names: Vec<String>,
     /// Attempts that failed since the last success.
     #[serde(default)]
     #[schemars(range(min = 0))]

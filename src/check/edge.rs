@@ -1,6 +1,6 @@
 //! The edge of a rehearsal: credentials from manifests, tokens in memory, and nothing is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -85,8 +85,8 @@ impl Edge for MemoryEdge {
         Err(writes_nothing())
     }
 
-    async fn may_adopt(&self, _: &SecretKey) -> Result<(), Error> {
-        Ok(())
+    async fn inspect(&self, _: &SecretKey) -> Result<BTreeSet<String>, Error> {
+        Ok(BTreeSet::new())
     }
 
     async fn write(&self, _: TargetWrite) -> Result<(), Error> {
@@ -100,7 +100,7 @@ impl Edge for MemoryEdge {
         Ok(token.map(|token| Data::from([(keys::ACCESS_TOKEN.to_owned(), token)])))
     }
 
-    async fn remove(&self, _: &SecretKey, _: &Owner) -> Result<(), Error> {
+    async fn leave(&self, _: &SecretKey, _: &Owner) -> Result<(), Error> {
         Err(writes_nothing())
     }
 }

@@ -1,11 +1,14 @@
 //! What is remembered of a token from one decision to the next. It survives a restart by way of
 //! the status and the target's annotations.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finalizer::{FINALIZER_REMARK, FinalizerTry};
+use super::leaving::LEAVING_REMARK;
 use super::rollout::{Rollout, TARGET_REMARK};
-use super::schedule::REFRESH_REMARK;
+use super::schedule::{LENIENCE, REFRESH_REMARK, REPAIR_MEMORY, after};
 use super::snapshot::TargetMeta;
 use crate::api::annotations::{
     CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time, whole_seconds,
@@ -59,6 +62,12 @@ pub struct Facts {
     pub secret_key: Option<String>,
     /// What was last done about the finalizer. Not remembered over a restart.
     pub finalizer: Option<FinalizerTry>,
+    /// What was found when the target was last looked at more closely.
+    pub inspected: Option<Inspected>,
+    /// Secrets that the token was written to before and that are to be cleared of it.
+    pub former: BTreeSet<String>,
+    /// What stood in the way of clearing one of them. Not remembered over a restart.
+    pub leaving: Option<Setback>,
     /// Whether the resource is deleted and its tokens are revoked, as far as that was possible.
     pub parted: bool,
     /// When former tokens are to be revoked. Not remembered over a restart, for neither are they.
@@ -99,6 +108,15 @@ pub struct Seen {
     pub found: Result<String, Error>,
 }
 
+/// What was found when a target was looked at more closely than its metadata tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// Which Secret, and which version of it.
+    pub version: String,
+    /// The keys that it has, or why it cannot be written to.
+    pub found: Result<BTreeSet<String>, Error>,
+}
+
 /// Something that stood in the way before the provider was asked anything: it is no attempt. The
 /// same step is not tried again at once. Not remembered over a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,12 +130,14 @@ pub struct Setback {
 }
 
 /// Repairs of the target: writing it again, or fetching anew because it was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repairs {
     /// The how many in a row.
     pub times: u32,
     /// When the last one was.
     pub at: DateTime<Utc>,
+    /// Who made them necessary, as `managedFields` tells.
+    pub undone_by: Option<String>,
 }
 
 impl Facts {
@@ -131,10 +151,22 @@ impl Facts {
     ) -> Self {
         let facts = Self::of_status(status, secret_name);
         let found = target.and_then(|target| HeldToken::of_target(target, secret_name));
-        match (target, found) {
+        let facts = match (target, found) {
             (Some(target), Some(found)) => facts.with_target(target, found),
             _ => facts,
+        };
+        facts.with_former(status)
+    }
+
+    /// A process that ended between the writing of a renamed target and that of the status left
+    /// the former one behind.
+    fn with_former(mut self, status: &OAuthClientTokenStatus) -> Self {
+        self.former =
+            status.former_secret_names.iter().chain(&status.secret_name).cloned().collect();
+        if let Some(held) = &self.held {
+            self.former.remove(&held.secret_name);
         }
+        self
     }
 
     fn of_status(status: &OAuthClientTokenStatus, secret_name: &str) -> Self {
@@ -161,6 +193,9 @@ impl Facts {
             rollout: status.restarted_for.map(Rollout::of),
             nudge: None,
             finalizer: None,
+            inspected: None,
+            former: BTreeSet::new(),
+            leaving: None,
             parted: false,
             revoke_at: None,
             remark: remark(status),
@@ -199,6 +234,29 @@ impl Facts {
             // That attempt succeeded, whatever came before it.
             ..Self::default()
         }
+    }
+}
+
+impl Facts {
+    /// Until when a target counts as contested that was mended so often.
+    pub(super) fn contested_until(&self) -> Option<DateTime<Utc>> {
+        let repairs = self.repairs.as_ref().filter(|repairs| repairs.times >= LENIENCE)?;
+        Some(after(repairs.at, REPAIR_MEMORY))
+    }
+
+    /// What is told of a target that somebody undoes again and again.
+    pub(super) fn contested(&self, secret_name: &str, now: DateTime<Utc>) -> Option<Error> {
+        let repairs = self.repairs.as_ref()?;
+        self.contested_until().filter(|until| *until > now && repairs.at <= now)?;
+        let who = match &repairs.undone_by {
+            Some(manager) => format!("by field manager {manager:?}"),
+            None => "by somebody who left no trace in its managedFields".to_owned(),
+        };
+        let message = format!(
+            "Secret {secret_name:?} is undone again and again, {who}: it is mended ever more \
+             rarely; let only one of the two write it"
+        );
+        Some(Error::new(Reason::TargetContested, message))
     }
 }
 
@@ -243,10 +301,10 @@ impl HeldToken {
 fn remark(status: &OAuthClientTokenStatus) -> Option<String> {
     let fresh = conditions::find(&status.conditions, conditions::FRESH)?;
     let remarks = fresh.message.strip_prefix(REFRESHED)?.strip_prefix("; ")?;
-    let of_spec = [FINALIZER_REMARK, REFRESH_REMARK, TARGET_REMARK]
-        .iter()
-        .filter_map(|own| remarks.find(own));
-    let remark = remarks.get(..of_spec.min().unwrap_or(remarks.len()))?.trim_end_matches("; ");
+    let own = [FINALIZER_REMARK, REFRESH_REMARK, TARGET_REMARK, LEAVING_REMARK];
+    let found_again = own.iter().filter_map(|own| remarks.find(own));
+    let remark = remarks.get(..found_again.min().unwrap_or(remarks.len()))?;
+    let remark = remark.trim_end_matches("; ");
     (!remark.is_empty()).then(|| remark.to_owned())
 }
 
@@ -277,6 +335,8 @@ fn comes_of_an_attempt(reason: Reason) -> bool {
             | Reason::ServiceAccountTokenDenied
             | Reason::WriteFailed
             | Reason::SecretNotOwned
+            | Reason::TargetKeyConflict
+            | Reason::TargetImmutable
             | Reason::SecretTypeNotAllowed
     )
 }

@@ -7,6 +7,7 @@ mod conditions;
 mod facts;
 mod finalizer;
 mod learn;
+mod leaving;
 mod ownership;
 mod parents;
 mod plan;
@@ -19,15 +20,19 @@ mod simulation;
 #[cfg(test)]
 mod simulation_tests;
 mod snapshot;
+mod target;
 #[cfg(test)]
 mod testing;
 mod view;
 
 pub use admission::{Applicant, CredentialsSource, SecretKey, admit, own_credentials};
-pub use facts::{Facts, HeldToken, Repairs, Seen, Setback};
-pub use finalizer::{FinalizerChange, FinalizerTry, finalizer_change};
+pub use facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};
+pub(crate) use finalizer::FINALIZER_REMARK;
+pub use finalizer::{FinalizerChange, FinalizerTry, is_held};
 pub use learn::{Attempt, Lesson, Outcome, learn};
-pub use ownership::{Holder, holder, not_owned, ownership};
+pub use ownership::{
+    Claim, Holder, Rivals, Wish, claim, holder, immutable, key_conflict, not_owned, ownership,
+};
 pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Renewal, Verdicts, decide, meanwhile};
 pub use rollout::{Due, Restarts, Rollout, Spacing, due};

@@ -4,10 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::HeldToken;
 use super::finalizer::FinalizerChange;
-use super::ownership::{Holder, not_owned};
 use super::schedule::Pace;
 use super::snapshot::Snapshot;
 use super::view::{Change, Inputs, View};
+use crate::api::DeletionPolicy;
 use crate::api::conditions::Verdict;
 
 /// What to do next.
@@ -40,6 +40,15 @@ pub enum Plan {
     Part,
     /// Set or remove the finalizer.
     Finalizer(FinalizerChange),
+    /// Look at the target more closely than its metadata tells, before anything is written to it.
+    Inspect,
+    /// Clear a former target of the token, or let it be.
+    Leave {
+        /// The Secret.
+        secret_name: String,
+        /// What becomes of it.
+        fate: DeletionPolicy,
+    },
     /// Write the token that is there again: to the target itself, whose metadata is not as it
     /// should be, or from the Secret that was the target before.
     WriteAgain {
@@ -151,8 +160,8 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     if let Some(plan) = view.parting() {
         return plan;
     }
-    if let Holder::Another(whose) = view.holder() {
-        return view.refuse(&not_owned(snapshot.secret_name(), whose));
+    if let Some(error) = view.barred() {
+        return view.refuse(&error);
     }
     if snapshot.token.spec.suspend {
         return view.wait(None, None);
@@ -163,8 +172,17 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     if snapshot.facts.revoke_at.is_some_and(|at| at <= now) {
         return Plan::Revoke;
     }
+    if let Some(leave) = view.leave() {
+        return leave;
+    }
     if let Some(restart) = view.restart() {
         return restart;
+    }
+    if view.wants_a_look() {
+        return match view.is_set_back() {
+            true => view.wait(None, None),
+            false => Plan::Inspect,
+        };
     }
     let mend = view.mend();
     // What failed to be mended must not keep everything else from its turn.

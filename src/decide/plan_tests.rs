@@ -1,8 +1,8 @@
 use rstest::rstest;
 
-use super::super::testing::Told::{Fetch, Verify, Wait};
+use super::super::testing::Told::{Fetch, Inspect, Verify, Wait};
 use super::super::testing::{DIGEST, Scene, Told, at, error, foreign, held, set_back, written};
-use super::super::{Attempt, HeldToken, Means, Outcome, Repairs, Setback, TargetMeta};
+use super::super::{Attempt, HeldToken, Inspected, Means, Outcome, Repairs, Setback, TargetMeta};
 use super::*;
 use crate::api::annotations::{ALLOW, EXPIRES_AT, INPUTS, OWNER};
 use crate::api::{Delivery, keys};
@@ -188,11 +188,23 @@ fn suspended(#[case] scene: Scene, #[case] second: i64, #[case] expected: Told) 
     target.controller.as_mut().unwrap().uid = "u-2".into();
     target.controller.as_mut().unwrap().name = "sibling".into();
 }), Wait(None))]
-#[case::consenting(Scene::new().target(Some(consenting())), Fetch)]
-#[case::consenting_after_a_loss(Scene::holding(3600).target(Some(consenting())), Fetch)]
+#[case::consenting(Scene::new().target(Some(consenting())), Inspect)]
+#[case::consenting_after_a_loss(Scene::holding(3600).target(Some(consenting())), Inspect)]
+#[case::looked_at(looked_at(Scene::new().target(Some(consenting())), Ok(&[])), Fetch)]
+#[case::of_a_type_that_gives_power(looked_at(Scene::new().target(Some(consenting())), Err(Reason::SecretTypeNotAllowed)), Wait(None))]
+#[case::an_older_token_wants_it(Scene::new().rivalled("a"), Wait(None))]
+#[case::held_before_the_older_one_came(Scene::holding(3600).rivalled("a"), Wait(Some(2880)))]
 #[case::given_back(Scene::new().failed(0, error(Reason::SecretNotOwned)), Fetch)]
 fn ownership_is_settled_before_anything_is_asked(#[case] scene: Scene, #[case] expected: Told) {
     assert_eq!(scene.told(100), expected);
+}
+
+/// What a closer look at the target has found: its keys, or why it cannot be written to.
+fn looked_at(scene: Scene, found: Result<&[&str], Reason>) -> Scene {
+    let version = scene.0.target.as_ref().unwrap().version();
+    let found = found.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
+    let inspected = Inspected { version, found: found.map_err(error) };
+    scene.learn(90, |_| Outcome::Inspected(inspected))
 }
 
 fn consenting() -> TargetMeta {
@@ -234,7 +246,7 @@ fn what_is_damaged_again_and_again_is_mended_ever_more_rarely() {
             scene = scene.learn(second, |_| Outcome::WrittenAgain { held: held(100_000) });
         }
     }
-    assert_eq!(mended[..4], [0, 3, 6, 9]);
+    assert_eq!(mended[..4], [0, 3, 6, 12]);
     assert!(mended.len() < 25, "{mended:?}");
 }
 
@@ -251,7 +263,7 @@ fn what_is_lost_again_and_again_is_fetched_ever_more_rarely() {
             });
         }
     }
-    assert_eq!(fetched[..4], [3, 6, 9, 12]);
+    assert_eq!(fetched[..4], [3, 6, 9, 15]);
     assert!(fetched.len() < 25, "{fetched:?}");
 }
 
@@ -260,7 +272,7 @@ fn what_is_lost_again_and_again_is_fetched_ever_more_rarely() {
 #[case::while_the_provider_fails(Scene::holding(3600).failed(90, error(Reason::TokenRequestRejected)).renamed("b"), again("shop"))]
 #[case::without_means(Scene::holding(3600).means(Err(error(Reason::ProviderNotFound))).renamed("b"), again("shop"))]
 #[case::to_one_that_is_taken(Scene::holding(3600).renamed("b").target(Some(foreign())), Wait(None))]
-#[case::to_one_that_consents(Scene::holding(3600).renamed("b").target(Some(consenting())), again("shop"))]
+#[case::to_one_that_consents(looked_at(Scene::holding(3600).renamed("b").target(Some(consenting())), Ok(&[])), again("shop"))]
 #[case::expired(Scene::holding(50).renamed("b"), Fetch)]
 fn a_renamed_target_takes_the_token_along(#[case] scene: Scene, #[case] expected: Told) {
     assert_eq!(scene.told(100), expected);
@@ -384,7 +396,7 @@ fn times_at_the_ends_of_the_calendar_do_no_harm() {
             facts.last_attempt_at = Some(b);
             facts.retry_at = Some(c);
             facts.throttled_until = Some(a);
-            facts.repairs = Some(Repairs { times: u32::MAX, at: c });
+            facts.repairs = Some(Repairs { times: u32::MAX, at: c, undone_by: None });
             let error = error(Reason::ReadFailed);
             facts.setback = Some(Setback { error, times: u32::MAX, until: b });
         });

@@ -125,7 +125,7 @@ impl View<'_> {
 pub(super) fn rolled_out(
     before: Option<Rollout>,
     (changed_at, restarts): (DateTime<Utc>, Restarts),
-    (backoff, lesson): (Backoff, Lesson),
+    (backoff, lesson): (Backoff, Lesson<'_>),
 ) -> Rollout {
     let failures = before.filter(|rollout| rollout.changed_at == changed_at);
     let failures = failures.map_or(0, |rollout| rollout.failures);

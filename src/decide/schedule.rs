@@ -47,8 +47,8 @@ const AFTER_REISSUE: TimeDelta = TimeDelta::seconds(2);
 pub(super) const AFTER_EXPIRY: TimeDelta = TimeDelta::seconds(1);
 /// Least time between two repairs of a target.
 pub(super) const REPAIR_INTERVAL: TimeDelta = TimeDelta::seconds(3);
-/// Repairs in a row before we give way to whoever keeps undoing them.
-const LENIENCE: u32 = 10;
+/// Repairs in a row before we give way to whoever keeps undoing them, and say so.
+pub(super) const LENIENCE: u32 = 3;
 /// Repairs further apart than this have nothing to do with each other.
 pub(super) const REPAIR_MEMORY: TimeDelta = TimeDelta::minutes(15);
 
@@ -220,7 +220,7 @@ pub(super) fn silence(error: &Error) -> Option<TimeDelta> {
 /// How long whoever undoes our repairs is left alone after so many of them in a row. A deployment
 /// tool that fights for the target must not make us ask the provider every three seconds.
 pub(super) fn patience(repairs: u32) -> TimeDelta {
-    match repairs.saturating_sub(LENIENCE) {
+    match (repairs.saturating_add(1)).saturating_sub(LENIENCE) {
         0 => TimeDelta::zero(),
         more => doubled(REPAIR_INTERVAL * 2, more).min(LAST_BACKOFF),
     }

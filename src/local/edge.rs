@@ -139,8 +139,8 @@ impl Edge for LocalEdge {
         Ok(())
     }
 
-    async fn may_adopt(&self, _: &SecretKey) -> Result<(), Error> {
-        Ok(())
+    async fn inspect(&self, _: &SecretKey) -> Result<BTreeSet<String>, Error> {
+        Ok(BTreeSet::new())
     }
 
     async fn write(&self, write: TargetWrite) -> Result<(), Error> {
@@ -171,7 +171,7 @@ impl Edge for LocalEdge {
         }
     }
 
-    async fn remove(&self, key: &SecretKey, owner: &Owner) -> Result<(), Error> {
+    async fn leave(&self, key: &SecretKey, owner: &Owner) -> Result<(), Error> {
         if self.own(key, owner)? != Holder::Us {
             return Ok(());
         }

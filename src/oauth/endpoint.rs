@@ -177,6 +177,11 @@ impl Endpoint {
         self.grant == Grant::Local
     }
 
+    /// The names of what an answer gives beside the token.
+    pub fn output_names(&self) -> impl Iterator<Item = &String> {
+        self.response.outputs.keys()
+    }
+
     /// Whether a request uses up what it is made from: a refresh token, or the current token.
     pub fn renews(&self) -> bool {
         self.grant == Grant::RefreshToken || self.needs.current

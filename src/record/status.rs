@@ -55,6 +55,7 @@ pub fn status(facts: &Facts, standing: Standing, before: &[Condition]) -> OAuthC
             outputs: held.outputs.clone(),
         }),
         secret_name: facts.held.as_ref().map(|held| held.secret_name.clone()),
+        former_secret_names: facts.former.iter().cloned().collect(),
         consecutive_failures: facts.consecutive_failures.try_into().unwrap_or(i32::MAX),
         last_attempt_at: facts.last_attempt_at.map(whole_seconds),
         next_attempt_at: next_attempt_at.map(whole_seconds),

@@ -20,6 +20,7 @@ mod discovery;
 mod docs;
 mod keep;
 mod once;
+mod ownership_page;
 mod renewed;
 mod revocation;
 #[path = "../cluster/leaks/search.rs"]
