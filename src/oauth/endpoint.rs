@@ -56,6 +56,7 @@ pub struct Endpoint {
     variables: BTreeMap<String, String>,
     min_interval: Option<Duration>,
     max_interval: Option<Duration>,
+    refresh_token_reuse: Option<Duration>,
     shape: Value,
 }
 
@@ -104,6 +105,7 @@ impl Endpoint {
             variables: values,
             min_interval: limits.min_interval.map(Duration::from),
             max_interval: limits.max_interval.map(Duration::from),
+            refresh_token_reuse: limits.refresh_token_reuse.map(Duration::from),
         })
     }
 
@@ -115,6 +117,11 @@ impl Endpoint {
     /// The longest time between two requests, where the document sets one.
     pub fn max_interval(&self) -> Option<Duration> {
         self.max_interval
+    }
+
+    /// How long a refresh token that was used already is taken once more, where the document says.
+    pub fn refresh_token_reuse(&self) -> Option<Duration> {
+        self.refresh_token_reuse
     }
 
     /// What the token's spec and its credentials have to bring.
