@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Edge, Kept, TargetWrite, refuse_privileged_type};
+use super::{Edge, Kept, TargetWrite, Writing, refuse_privileged_type};
 use crate::api::annotations::Owner;
 use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken, ServiceAccountRef};
 use crate::decide::{FinalizerChange, Holder, SecretKey, TargetMeta, holder, not_owned};
@@ -213,8 +213,13 @@ impl Edge for ClusterEdge {
         self.renewed_of(credentials).await
     }
 
-    async fn keep(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
-        self.keep_of(credentials, kept).await
+    async fn keep(
+        &self,
+        credentials: &SecretKey,
+        kept: &Kept,
+        how: Writing,
+    ) -> Result<Option<String>, Error> {
+        self.keep_of(credentials, kept, how).await
     }
 
     async fn change_finalizer(

@@ -6,6 +6,7 @@ mod cluster_provider;
 pub mod conditions;
 mod crds;
 mod document;
+mod intent;
 mod provider;
 mod target;
 mod token;
@@ -18,6 +19,7 @@ pub use document::{
     Output, ProviderDocument, Request, Response, RetryAfter, RetryAfterKind, Revocation, RuleClass,
     SuccessCondition, Thumbprint,
 };
+pub use intent::Intent;
 pub use provider::{OAuthProvider, ProviderStatus};
 pub use target::Target;
 pub use token::{

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use secrecy::SecretString;
 
-use crate::act::{ClusterEdge, Edge, Kept, TargetWrite};
+use crate::act::{ClusterEdge, Edge, Kept, TargetWrite, Writing};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef, keys};
 use crate::decide::{FinalizerChange, SecretKey};
@@ -64,7 +64,7 @@ impl Edge for MemoryEdge {
         Ok(None)
     }
 
-    async fn keep(&self, _: &SecretKey, _: &Kept) -> Result<(), Error> {
+    async fn keep(&self, _: &SecretKey, _: &Kept, _: Writing) -> Result<Option<String>, Error> {
         Err(writes_nothing())
     }
 

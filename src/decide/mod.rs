@@ -12,6 +12,7 @@ mod parents;
 mod plan;
 #[cfg(test)]
 mod purity_tests;
+mod rotation;
 mod schedule;
 #[cfg(test)]
 mod simulation;
@@ -29,5 +30,8 @@ pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};
 pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Verdicts, decide};
+pub use rotation::{
+    Bid, Keeping, Origin, Turn, keeping, loss_remark, origin, send_by, silence, silence_remark,
+};
 pub use schedule::{Delivery, Pace};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

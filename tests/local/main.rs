@@ -20,6 +20,7 @@ mod discovery;
 mod docs;
 mod keep;
 mod once;
+mod refresh_token_page;
 mod renewed;
 mod revocation;
 #[path = "../cluster/leaks/search.rs"]
