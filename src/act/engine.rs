@@ -19,7 +19,7 @@ use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey, ownership};
+use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, Renewal, SecretKey, ownership};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Transport};
 use crate::render::{Data, Shown, read_back, render};
@@ -40,9 +40,15 @@ pub struct Engine<E> {
     gates: Gates,
 }
 
+/// What is said of a token that ends with the one before it.
+const NO_LONGER: &str = "the new token ends no later than the former one: all tokens of the \
+                         session that it comes from end together";
+
 /// A token that is to be written.
 struct Fetched<'a> {
     issued: Issued,
+    fingerprint: String,
+    renewal: Renewal,
     order: &'a FetchOrder,
     inputs: &'a str,
 }
@@ -79,6 +85,7 @@ impl<E: Edge> Engine<E> {
             (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
             (Plan::Revoke, _) => Some(self.revoke_due(case).await),
+            (Plan::Withdraw(held), _) => Some(self.withdraw(case, held).await),
             (Plan::Part, _) => {
                 self.part(case).await;
                 Some(Outcome::Parted)
@@ -162,6 +169,7 @@ impl<E: Edge> Engine<E> {
                 return Some(Outcome::Failed { error, attempt: self.attempt(case) });
             }
         };
+        let remark: Vec<String> = remark.into_iter().chain(asked.clock_remark()).collect();
         attempt.secret_key = asked.secret_key;
         let mut issued = match asked.issued? {
             Ok(issued) => issued,
@@ -176,14 +184,14 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Some(Outcome::Failed { error, attempt }),
         };
         drop(supplied);
-        let wanted = !case.snapshot.token.spec.revoke.is_empty();
-        let deaf = (wanted && !materials.endpoint.can_revoke()).then(|| CANNOT_REVOKE.to_owned());
-        let kept = is_kept_alive(case, materials).then(|| KEPT_ALIVE.to_owned());
-        let remarks = remark.into_iter().chain(issued.warnings.drain(..)).chain(deaf).chain(kept);
-        let remarks: Vec<String> = remarks.collect();
+        let fingerprint = self.digester.token(&issued.access_token);
+        let Life { issued_at, expires_at } = issued.life;
+        let renewal = order.renewal(&fingerprint, issued_at, expires_at);
+        let told = remark.into_iter().chain(issued.warnings.drain(..));
+        let remarks: Vec<String> = told.chain(remarks(case, materials, renewal)).collect();
         attempt.remark = (!remarks.is_empty()).then(|| remarks.join("; "));
         let former = self.former(case, (materials, &inputs), &order).await;
-        let fetched = Fetched { issued, order: &order, inputs: &inputs };
+        let fetched = Fetched { issued, fingerprint, renewal, order: &order, inputs: &inputs };
         Some(match self.publish(case, fetched).await {
             Ok(held) => {
                 attempt.revoke_at = self.retire(case, (&order, &held), former);
@@ -208,11 +216,20 @@ impl<E: Edge> Engine<E> {
         };
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        match self.write(case, &held, (shown, inputs)).await {
+        match self.write(case, &held, (render(&shown), inputs)).await {
             Ok(()) => {
                 self.leave(case, from).await;
                 Outcome::WrittenAgain { held }
             }
+            Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
+        }
+    }
+
+    /// Takes the keys of an expired token out of its target; whose it is and since when stays told.
+    async fn withdraw(&self, case: &Case, held: HeldToken) -> Outcome {
+        let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
+        match self.write(case, &held, (Data::new(), inputs)).await {
+            Ok(()) => Outcome::Withdrawn,
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
         }
     }
@@ -228,18 +245,18 @@ impl<E: Edge> Engine<E> {
     }
 
     async fn publish(&self, case: &Case, fetched: Fetched<'_>) -> Result<HeldToken, Error> {
-        let Fetched { issued, order, inputs } = fetched;
-        let fingerprint = self.digester.token(&issued.access_token);
+        let Fetched { issued, fingerprint, renewal, order, inputs } = fetched;
         let Life { issued_at, expires_at } = issued.life;
         let held = HeldToken {
             issued_at: whole_seconds(issued_at),
             expires_at: whole_seconds(expires_at),
-            refresh_at: whole_seconds(order.refresh_at(&fingerprint, issued_at, expires_at)),
+            refresh_at: whole_seconds(order.refresh_at(renewal, issued_at, expires_at)),
             token_type: issued.token_type.clone(),
             scopes: issued.scopes,
             outputs: issued.outputs.keys().cloned().collect(),
             secret_name: case.snapshot.secret_name().to_owned(),
             fingerprint: Some(fingerprint),
+            repeated: renewal == Renewal::Same,
         };
         let shown = Shown {
             access_token: issued.access_token,
@@ -247,7 +264,7 @@ impl<E: Edge> Engine<E> {
             expires_at: held.expires_at,
             outputs: issued.outputs,
         };
-        self.write(case, &held, (shown, inputs.to_owned())).await?;
+        self.write(case, &held, (render(&shown), inputs.to_owned())).await?;
         if let Some(old) = &order.held {
             self.leave(case, &old.secret_name).await;
         }
@@ -265,7 +282,7 @@ impl<E: Edge> Engine<E> {
         &self,
         case: &Case,
         held: &HeldToken,
-        (shown, inputs): (Shown, String),
+        (data, inputs): (Data, String),
     ) -> Result<(), Error> {
         let owner = case.snapshot.owner();
         let annotations = BTreeMap::from([
@@ -277,7 +294,7 @@ impl<E: Edge> Engine<E> {
         ]);
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();
-        self.edge.write(TargetWrite { key, owner, annotations, data: render(&shown), seen }).await
+        self.edge.write(TargetWrite { key, owner, annotations, data, seen }).await
     }
 
     /// Removes the Secret that was the target before, if the target was renamed.
@@ -312,6 +329,21 @@ pub struct Tools {
 
 fn seen(case: &Case) -> String {
     case.snapshot.means.as_ref().map(|means| means.seen.clone()).unwrap_or_default()
+}
+
+/// What a person should know of how a token fits what is asked of it.
+fn remarks(case: &Case, materials: &Materials, renewal: Renewal) -> Vec<String> {
+    let revoke = !case.snapshot.token.spec.revoke.is_empty();
+    let deaf = revoke && !materials.endpoint.can_revoke();
+    [
+        (deaf, CANNOT_REVOKE),
+        (is_kept_alive(case, materials), KEPT_ALIVE),
+        (renewal == Renewal::NoLonger, NO_LONGER),
+    ]
+    .into_iter()
+    .filter(|(holds, _)| *holds)
+    .map(|(_, remark)| remark.to_owned())
+    .collect()
 }
 
 /// A later token than the one that is remembered: a write whose answer was lost had its effect.

@@ -8,6 +8,7 @@ mod crds;
 mod document;
 mod intent;
 mod provider;
+mod refresh;
 mod target;
 mod token;
 
@@ -21,6 +22,7 @@ pub use document::{
 };
 pub use intent::Intent;
 pub use provider::{OAuthProvider, ProviderStatus};
+pub use refresh::{Delivery, OnExpiry, Refresh};
 pub use target::Target;
 pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,

@@ -29,9 +29,9 @@ pub use finalizer::{FinalizerChange, FinalizerTry, finalizer_change};
 pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};
 pub use parents::{Parent, parents};
-pub use plan::{FetchOrder, Plan, Verdicts, decide};
+pub use plan::{FetchOrder, Plan, Renewal, Verdicts, decide, meanwhile};
 pub use rotation::{
     Bid, Keeping, Origin, Turn, keeping, loss_remark, origin, send_by, silence, silence_remark,
 };
-pub use schedule::{Delivery, Pace};
+pub use schedule::{Limits, Pace};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

@@ -57,6 +57,7 @@ pub struct Endpoint {
     min_interval: Option<Duration>,
     max_interval: Option<Duration>,
     refresh_token_reuse: Option<Duration>,
+    same_token_until: Option<Duration>,
     shape: Value,
 }
 
@@ -106,6 +107,7 @@ impl Endpoint {
             min_interval: limits.min_interval.map(Duration::from),
             max_interval: limits.max_interval.map(Duration::from),
             refresh_token_reuse: limits.refresh_token_reuse.map(Duration::from),
+            same_token_until: limits.same_token_until.map(Duration::from),
         })
     }
 
@@ -122,6 +124,12 @@ impl Endpoint {
     /// How long a refresh token that was used already is taken once more, where the document says.
     pub fn refresh_token_reuse(&self) -> Option<Duration> {
         self.refresh_token_reuse
+    }
+
+    /// What is left of a token when the provider gives a new one, where it hands out the same one
+    /// until then.
+    pub fn same_token_until(&self) -> Option<Duration> {
+        self.same_token_until
     }
 
     /// What the token's spec and its credentials have to bring.

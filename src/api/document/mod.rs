@@ -180,6 +180,11 @@ pub struct Limits {
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("refreshTokenReuse is at least 1s"))]
     pub refresh_token_reuse: Option<Duration>,
+    /// The provider hands out the same token until so much of its life is left: to ask sooner gains
+    /// nothing. `0s`: until it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub same_token_until: Option<Duration>,
 }
 
 fn variables_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
