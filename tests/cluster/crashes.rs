@@ -15,8 +15,8 @@ use crate::server::{Side, server};
 
 const SECRET: &str = "s3cr3t";
 const SCOPE: &str = "openid offline_access read write";
-/// The shortest that a process is waited for whose request may still be answered.
-const SHORT: [&str; 2] = ["--request-timeout", "1"];
+/// For how long a process is waited for whose request may still be answered follows from that.
+const SHORT: [&str; 2] = ["--request-timeout", "8"];
 
 /// What came of some rounds.
 #[derive(Debug, Default)]

@@ -12,9 +12,6 @@ use crate::harness::{PATIENCE, World, kubectl, oauth2_token};
 
 const SECOND: &str = "s3cond/consent+of=the%2Fsame:client~Zq";
 
-/// The shortest that a process is waited for whose request may still be answered.
-const SHORT: [&str; 2] = ["--request-timeout", "1"];
-
 /// A late answer: the token is issued at once.
 const LATE: Fault = Fault::Delay { milliseconds: 3000 };
 
@@ -58,7 +55,7 @@ fn used(world: &World) -> Vec<u64> {
 /// Asks for a refresh, and kills the operator when the provider has used the refresh token up and
 /// has not answered yet.
 async fn crash_in_the_window(world: &World) {
-    let operator = world.operator(&SHORT_BUT_PATIENT);
+    let operator = world.operator(&SHORT);
     world.apply(&oauth2_token("shop"));
     world.until_ready("shop").await;
     world.sim.set(System::Oauth2, Behaviour::failing(LATE));
@@ -71,14 +68,14 @@ async fn crash_in_the_window(world: &World) {
     assert!(kept.metadata.annotations.unwrap().contains_key(INTENT));
 }
 
-/// Longer than the answer takes.
-const SHORT_BUT_PATIENT: [&str; 2] = ["--request-timeout", "6"];
+/// Longer than the answer takes. For how long a process is waited for follows from that.
+const SHORT: [&str; 2] = ["--request-timeout", "6"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_a_crash_has_swallowed_is_told_of_and_a_new_consent_heals() {
     let world = consent("swallowed", 0, "").await;
     crash_in_the_window(&world).await;
-    let _operator = world.operator(&SHORT);
+    let _operator = world.operator(&[]);
     // The former process may still be at it, for all that anybody knows.
     let message = world.until_condition("shop", (FRESH, "False", "RefreshTokenInUse")).await;
     assert!(message.contains("is waited for"), "{message}");
@@ -98,7 +95,7 @@ async fn an_answer_that_a_crash_has_swallowed_is_told_of_and_a_new_consent_heals
 async fn an_answer_that_a_crash_has_swallowed_is_had_again_within_the_providers_grace() {
     let world = consent("grace", 600, ", refreshTokenReuse: 10m").await;
     crash_in_the_window(&world).await;
-    let _operator = world.operator(&SHORT);
+    let _operator = world.operator(&[]);
     world.until_condition("shop", (FRESH, "False", "RefreshTokenInUse")).await;
     world.until_condition("shop", (FRESH, "True", "Refreshed")).await;
     world.force("shop", "on from there").await;
