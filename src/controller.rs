@@ -93,7 +93,8 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         engine: Engine::new(ClusterEdge::new(access, Arc::clone(&caches.secrets)), tools),
         caches,
     });
-    drive(context, triggered, stopping.cancelled_owned()).await;
+    drive(Arc::clone(&context), triggered, stopping.cancelled_owned()).await;
+    context.engine.catch_up_with_all().await;
 }
 
 async fn drive(

@@ -97,6 +97,8 @@ reasons! {
     ProviderUnreachable => Transient,
     /// No answer in time.
     ProviderTimeout => Transient,
+    /// Another process is using up what each request renews.
+    RefreshTokenInUse => Waiting,
     /// The provider answered with an error that may pass.
     ProviderError => Transient,
     /// The provider wants fewer requests.
@@ -121,6 +123,8 @@ pub struct Error {
     message: String,
     retry_after: Option<Duration>,
     blames_client: bool,
+    refuses_grant: bool,
+    is_unanswered: bool,
 }
 
 impl Error {
@@ -132,6 +136,8 @@ impl Error {
             message: message.into(),
             retry_after: None,
             blames_client: false,
+            refuses_grant: false,
+            is_unanswered: false,
         }
     }
 
@@ -163,6 +169,20 @@ impl Error {
         self
     }
 
+    /// The same, and what the token was to be had for is refused: a refresh token, mostly.
+    #[must_use]
+    pub fn refusing_grant(mut self) -> Self {
+        self.refuses_grant = true;
+        self
+    }
+
+    /// The same, and the request was sent, as far as is known, and no answer came that can be read.
+    #[must_use]
+    pub fn unanswered(mut self) -> Self {
+        self.is_unanswered = true;
+        self
+    }
+
     /// The same with something more that a person should know.
     #[must_use]
     pub fn with_remark(mut self, remark: &str) -> Self {
@@ -188,6 +208,16 @@ impl Error {
     /// Whether the client's secret or key is to blame.
     pub fn blames_client(&self) -> bool {
         self.blames_client
+    }
+
+    /// Whether what the token was to be had for is refused.
+    pub fn refuses_grant(&self) -> bool {
+        self.refuses_grant
+    }
+
+    /// Whether the request was sent, as far as is known, and no answer came.
+    pub fn is_unanswered(&self) -> bool {
+        self.is_unanswered
     }
 
     /// How long the provider asked to be left alone.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use tracing::{debug, info, warn};
 
@@ -28,6 +28,7 @@ const WORTH_TELLING: TimeDelta = TimeDelta::seconds(30);
 const FARTHEST_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// What was asked with, and what came of it.
+#[derive(Default)]
 pub(super) struct Asked {
     /// `None` once the engine is stopping.
     pub(super) issued: Option<Result<Issued, Error>>,
@@ -49,6 +50,15 @@ impl Asked {
     }
 }
 
+/// How to ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms<'a> {
+    /// The key of the client's secret to try first, where there are several.
+    pub(super) first: Option<&'a str>,
+    /// After that nothing more is sent.
+    pub(super) send_by: Option<DateTime<Utc>>,
+}
+
 /// What differs from one try to the next.
 struct Try {
     /// Keys of secrets that were not tried yet, the next one last.
@@ -64,9 +74,9 @@ impl<E: Edge> Engine<E> {
         &self,
         materials: &Materials,
         supplies: &mut Supplies,
-        first: Option<&str>,
+        terms: Terms<'_>,
     ) -> Asked {
-        let mut keys = secrets_in_order(secret_keys(materials), supplies, first);
+        let mut keys = secrets_in_order(secret_keys(materials), supplies, terms.first);
         supplies.secret_key = keys.pop();
         let mut next = Try { keys, skew: TimeDelta::zero() };
         let mut skew = None;
@@ -78,6 +88,7 @@ impl<E: Edge> Engine<E> {
                     let answered = answer.as_ref().map(|answer| materials.endpoint.renewed(answer));
                     renewed = answered.unwrap_or_default();
                     if let Err(error) = &issued
+                        && terms.send_by.is_none_or(|last| self.clock.now() <= last)
                         && self.try_again(
                             &mut next,
                             (materials, supplies),
@@ -172,9 +183,13 @@ impl<E: Edge> Engine<E> {
                 if let Some(issuer) = endpoint.discovery().filter(|_| refused) {
                     self.discovery.doubt(issuer).await;
                 }
-                (issued.map_err(|error| ambiguous(materials, error)), Some(answer))
+                let used_up = uses_up(materials, Some(&answer));
+                (issued.map_err(|error| ambiguous(error, used_up)), Some(answer))
             }
-            Err(error) => (Err(ambiguous(materials, error)), None),
+            Err(error) => {
+                let used_up = uses_up(materials, None) && error.is_unanswered();
+                (Err(ambiguous(error, used_up)), None)
+            }
         })
     }
 
@@ -258,10 +273,14 @@ pub(super) fn secrets_in_order(
     present
 }
 
+/// Whether a request may have used up what it was made from: a provider that refuses one has not.
+fn uses_up(materials: &Materials, answer: Option<&Answer>) -> bool {
+    materials.endpoint.renews() && answer.is_none_or(|answer| !(300..500).contains(&answer.status))
+}
+
 /// A request that uses up what it is made from may have done so although nobody saw its answer.
-fn ambiguous(materials: &Materials, error: Error) -> Error {
-    let unseen = matches!(error.reason(), Reason::ProviderTimeout | Reason::ProviderError);
-    match materials.endpoint.renews() && unseen && error.class() == Class::Transient {
+fn ambiguous(error: Error, used_up: bool) -> Error {
+    match used_up && error.class() == Class::Transient {
         true => {
             debug!("whether the provider has renewed what was sent is not known");
             error.with_class(Class::Ambiguous)

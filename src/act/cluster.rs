@@ -11,7 +11,7 @@ use kube::{Client, Config};
 use secrecy::{SecretBox, SecretString};
 use tokio::sync::Semaphore;
 
-use super::{Edge, Kept, Restart, TargetWrite, refuse_privileged_type};
+use super::{Edge, Kept, Restart, TargetWrite, Writing, refuse_privileged_type};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef};
 use crate::decide::{FinalizerChange, Holder, Restarts, SecretKey, Spacing, TargetMeta, holder};
@@ -128,8 +128,13 @@ impl Edge for ClusterEdge {
         self.renewed_of(credentials).await
     }
 
-    async fn keep(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
-        self.keep_of(credentials, kept).await
+    async fn keep(
+        &self,
+        credentials: &SecretKey,
+        kept: &Kept,
+        how: Writing,
+    ) -> Result<Option<String>, Error> {
+        self.keep_of(credentials, kept, how).await
     }
 
     async fn change_finalizer(

@@ -8,10 +8,11 @@ use tracing::{info, warn};
 
 use super::discovery::Discovery;
 use super::gates::Gates;
-use super::renewal::{Kept, Renewals, seed};
+use super::renewal::Renewals;
 use super::retired::RetiredTokens;
 use super::revocation::{KEPT_ALIVE, is_kept_alive};
-use super::supply::{Supplied, credentials};
+use super::spend::Spender;
+use super::supply::{Supplied, credentials, renewed_of};
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
@@ -21,7 +22,7 @@ use crate::api::{CreationPolicy, DeletionPolicy};
 use crate::clock::Clock;
 use crate::decide::{Attempt, FetchOrder, HeldToken, Inspected, Outcome, Plan, Renewal, SecretKey};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
+use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Transport};
 use crate::render::{Data, Shown, read_back, render};
 use crate::watch::Materials;
 
@@ -64,7 +65,7 @@ impl<E: Edge> Engine<E> {
             transport,
             digester,
             clock,
-            renewals: Renewals::default(),
+            renewals: Renewals::new(),
             retired: RetiredTokens::default(),
             gates: Gates::default(),
             witness: None,
@@ -123,11 +124,9 @@ impl<E: Edge> Engine<E> {
             Some(origin) => self.gates.enter(origin).await,
             None => None,
         };
-        let _alone = match &materials.credentials {
-            Some(source) if materials.endpoint.renews() => {
-                self.gates.alone_with(&source.secret).await
-            }
-            _ => None,
+        let _alone = match renewed_of(materials) {
+            Some(credentials) => self.gates.alone_with(credentials).await,
+            None => None,
         };
         let namespace = case.snapshot.owner().namespace;
         let supplied = match self.supply(materials, &namespace).await {
@@ -150,7 +149,8 @@ impl<E: Edge> Engine<E> {
         (materials, supplied): (&Materials, Supplied),
         order: FetchOrder,
     ) -> Option<Outcome> {
-        let Supplied { mut supplies, inputs, remark } = supplied;
+        let mut supplied = supplied;
+        let (inputs, remark) = (supplied.inputs.clone(), supplied.remark.clone());
         let mut attempt = Attempt {
             at: self.clock.now(),
             seen: seen(case),
@@ -161,12 +161,19 @@ impl<E: Edge> Engine<E> {
             ..Attempt::default()
         };
         let last = case.snapshot.facts.secret_key.as_deref();
-        let asked = self.ask(materials, &mut supplies, last).await;
+        let owner = case.snapshot.owner();
+        let token = format!("{}/{}", owner.namespace, owner.name);
+        let credentials = renewed_of(materials);
+        let spender = Spender { token: &token, materials, credentials };
+        let asked = match Box::pin(self.spend(spender, &mut supplied, last)).await {
+            Ok(asked) => asked,
+            // Nothing was asked.
+            Err(error) => {
+                return Some(Outcome::Failed { error, attempt: self.attempt(case) });
+            }
+        };
         let remark: Vec<String> = remark.into_iter().chain(asked.clock_remark()).collect();
         attempt.secret_key = asked.secret_key;
-        if let Err(error) = self.keep_renewed(materials, &supplies, asked.renewed).await {
-            return Some(Outcome::Failed { error, attempt });
-        }
         let mut issued = match asked.issued? {
             Ok(issued) => issued,
             Err(error) if is_of_inputs(&error) => {
@@ -179,7 +186,7 @@ impl<E: Edge> Engine<E> {
             }
             Err(error) => return Some(Outcome::Failed { error, attempt }),
         };
-        drop(supplies);
+        drop(supplied);
         let fingerprint = self.digester.token(&issued.access_token);
         let order = self.recognise(case, order).await;
         let Life { issued_at, expires_at } = issued.life;
@@ -198,30 +205,6 @@ impl<E: Edge> Engine<E> {
             }
             Err(error) => Outcome::Failed { error, attempt },
         })
-    }
-
-    /// Keeps what the answer renewed, before the token is published, and what could not be kept
-    /// before.
-    async fn keep_renewed(
-        &self,
-        materials: &Materials,
-        supplies: &Supplies,
-        answered: Renewed,
-    ) -> Result<(), Error> {
-        let Some(source) = materials.credentials.as_ref().filter(|_| materials.endpoint.renews())
-        else {
-            return Ok(());
-        };
-        let former = &supplies.renewed;
-        let renewed = Renewed {
-            refresh_token: answered.refresh_token.or_else(|| former.refresh_token.clone()),
-            access_token: answered.access_token.or_else(|| former.access_token.clone()),
-        };
-        if renewed.same_as(former) && self.renewals.unsaved(&source.secret).is_none() {
-            return Ok(());
-        }
-        let seed = seed(&supplies.credentials, &self.digester);
-        self.keep(&source.secret, Kept { seed, renewed }).await
     }
 
     /// Writes the token that is there again.

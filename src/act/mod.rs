@@ -14,6 +14,7 @@ mod retired;
 mod revocation;
 mod rollout;
 mod service_account;
+mod spend;
 mod supply;
 mod target;
 mod witness;
@@ -26,7 +27,7 @@ pub use cluster::ClusterEdge;
 pub use engine::{Engine, Tools};
 pub(crate) use finalizer::change_finalizers;
 pub use rehearsal::Rehearsal;
-pub use renewal::Kept;
+pub use renewal::{Former, Kept, Writing};
 pub use rollout::Restart;
 pub use witness::{Exchange, Witness};
 
@@ -98,12 +99,15 @@ pub trait Edge: Send + Sync + 'static {
         credentials: &SecretKey,
     ) -> impl Future<Output = Result<Option<Kept>, Error>> + Send;
 
-    /// Keeps what was renewed of a credentials Secret: once this is done, it outlives the process.
+    /// Keeps what was renewed of a credentials Secret, in place of the very version that it tells:
+    /// once this is done, it outlives the process. Answers with the new version; `None` where
+    /// somebody was faster.
     fn keep(
         &self,
         credentials: &SecretKey,
         kept: &Kept,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+        how: Writing,
+    ) -> impl Future<Output = Result<Option<String>, Error>> + Send;
 
     /// Sets or removes the finalizer of a resource.
     fn change_finalizer(

@@ -26,6 +26,10 @@ pub const ALLOW: &str = "tokenward.dev/allow";
 pub const RENEWED_OF: &str = "tokenward.dev/renewed-of";
 /// On the same: digest of the credentials that it began with.
 pub const SEED: &str = "tokenward.dev/seed";
+/// On the same: that digest of the credentials before those.
+pub const FORMER_SEED: &str = "tokenward.dev/former-seed";
+/// On the same: who is about to use up what is kept, see [`super::Intent`].
+pub const INTENT: &str = "tokenward.dev/intent";
 /// The finalizer of an `OAuthClientToken` that takes something back when it is deleted: the token
 /// from its provider, or its keys from somebody else's Secret.
 pub const REVOKE_FINALIZER: &str = "tokenward.dev/revoke";

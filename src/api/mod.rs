@@ -6,6 +6,7 @@ mod cluster_provider;
 pub mod conditions;
 mod crds;
 mod document;
+mod intent;
 mod provider;
 mod refresh;
 mod target;
@@ -20,6 +21,7 @@ pub use document::{
     Output, ProviderDocument, Request, Response, RetryAfter, RetryAfterKind, Revocation, RuleClass,
     SuccessCondition, Thumbprint,
 };
+pub use intent::Intent;
 pub use provider::{OAuthProvider, ProviderStatus};
 pub use refresh::{Delivery, OnExpiry, Refresh};
 pub use target::{CreationPolicy, DeletionPolicy, Target};

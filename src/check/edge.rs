@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::act::{ClusterEdge, Edge, Kept, Restart, TargetWrite};
+use crate::act::{ClusterEdge, Edge, Kept, Restart, TargetWrite, Writing};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef, keys};
 use crate::decide::{FinalizerChange, Restarts, SecretKey};
@@ -65,7 +65,7 @@ impl Edge for MemoryEdge {
         Ok(None)
     }
 
-    async fn keep(&self, _: &SecretKey, _: &Kept) -> Result<(), Error> {
+    async fn keep(&self, _: &SecretKey, _: &Kept, _: Writing) -> Result<Option<String>, Error> {
         Err(writes_nothing())
     }
 

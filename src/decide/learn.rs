@@ -251,7 +251,8 @@ fn repaired(before: Option<&Repairs>, lesson: Lesson<'_>) -> Repairs {
 /// The provider was not asked: what is known of it and of its backoff stays as it is.
 fn set_back(facts: Facts, error: Error, lesson: Lesson<'_>) -> Facts {
     let times = facts.setback.as_ref().map_or(0, |setback| setback.times).saturating_add(1);
-    let wait = backoff(&facts, lesson, times).full_jitter();
+    let told = schedule::silence(&error);
+    let wait = told.unwrap_or_else(|| backoff(&facts, lesson, times).full_jitter());
     Facts { setback: Some(Setback { error, times, until: after(lesson.now, wait) }), ..facts }
 }
 

@@ -14,6 +14,7 @@ mod plan;
 #[cfg(test)]
 mod purity_tests;
 mod rollout;
+mod rotation;
 mod schedule;
 #[cfg(test)]
 mod simulation;
@@ -36,5 +37,8 @@ pub use ownership::{
 pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Renewal, Verdicts, decide, meanwhile};
 pub use rollout::{Due, Restarts, Rollout, Spacing, due};
+pub use rotation::{
+    Bid, Keeping, Origin, Turn, keeping, loss_remark, origin, send_by, silence, silence_remark,
+};
 pub use schedule::{Limits, Pace};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

@@ -188,8 +188,17 @@ impl Backoff {
                 scale(probe, 0.95 + 0.1 * self.random).max(told.unwrap_or_default())
             }
             (_, Some(told)) => told.max(self.floor()),
+            (Class::Ambiguous, None) => self.seldom(),
             (_, None) => self.full_jitter(),
         }
+    }
+
+    /// What was sent may be used up, and the provider may punish whoever sends it again: seldom, but
+    /// in time, for more often than not it was an outage.
+    fn seldom(&self) -> TimeDelta {
+        // The one before was tried again soon.
+        let probe = doubled(FIRST_PROBE, self.failures.saturating_sub(1)).min(LAST_BACKOFF);
+        self.remaining.map_or(probe, |remaining| probe.min(remaining / 4)).max(self.floor())
     }
 
     /// Between the floor and the doubled ceiling; while a good token is left, never more than a

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::atomic::{ignore_missing, read_target, remove_target, write_file, write_target};
 use super::{Source, is_segment};
-use crate::act::{Edge, Kept, Restart, TargetWrite};
+use crate::act::{Edge, Kept, Restart, TargetWrite, Writing};
 use crate::api::annotations::{OWNER, Owner};
 use crate::api::{OAuthClientToken, ServiceAccountRef};
 use crate::decide::{
@@ -114,8 +114,13 @@ impl Edge for LocalEdge {
         self.renewed_of(credentials)
     }
 
-    async fn keep(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
-        self.keep_of(credentials, kept)
+    async fn keep(
+        &self,
+        credentials: &SecretKey,
+        kept: &Kept,
+        how: Writing,
+    ) -> Result<Option<String>, Error> {
+        self.keep_of(credentials, kept, how)
     }
 
     /// Nothing holds a manifest: that a token is gone from them is noticed afterwards.

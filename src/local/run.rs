@@ -118,6 +118,7 @@ impl Runner {
             }
             verdicts.extend(tasks.join_all().await);
         }
+        self.engine.catch_up_with_all().await;
         verdicts.sort_by(|a, b| a.token.cmp(&b.token));
         verdicts
     }
@@ -153,6 +154,7 @@ impl Runner {
         }
         // Every task ends when what it fetched is written.
         while tasks.join_next().await.is_some() {}
+        self.engine.catch_up_with_all().await;
     }
 
     /// One task for each token that was ever seen.

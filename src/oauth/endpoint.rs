@@ -56,6 +56,7 @@ pub struct Endpoint {
     variables: BTreeMap<String, String>,
     min_interval: Option<Duration>,
     max_interval: Option<Duration>,
+    refresh_token_reuse: Option<Duration>,
     same_token_until: Option<Duration>,
     shape: Value,
 }
@@ -105,6 +106,7 @@ impl Endpoint {
             variables: values,
             min_interval: limits.min_interval.map(Duration::from),
             max_interval: limits.max_interval.map(Duration::from),
+            refresh_token_reuse: limits.refresh_token_reuse.map(Duration::from),
             same_token_until: limits.same_token_until.map(Duration::from),
         })
     }
@@ -117,6 +119,11 @@ impl Endpoint {
     /// The longest time between two requests, where the document sets one.
     pub fn max_interval(&self) -> Option<Duration> {
         self.max_interval
+    }
+
+    /// How long a refresh token that was used already is taken once more, where the document says.
+    pub fn refresh_token_reuse(&self) -> Option<Duration> {
+        self.refresh_token_reuse
     }
 
     /// What is left of a token when the provider gives a new one, where it hands out the same one

@@ -15,11 +15,15 @@
     reason = "a test says what it expects by failing, and waits by the real clock"
 )]
 
+#[path = "../conformance/certificates.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod certificates;
 mod chaining;
 mod changes;
 mod check;
 mod client_secrets;
 mod costs;
+mod crashes;
 mod credentials;
 mod discovery;
 mod documents;
@@ -43,6 +47,10 @@ mod policies;
 mod refresh_tokens;
 mod restart;
 mod revocation;
+mod rotation;
+#[path = "../conformance/server.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod server;
 mod service_accounts;
 mod shutdown;
 mod status;

@@ -21,6 +21,7 @@ mod docs;
 mod keep;
 mod once;
 mod ownership_page;
+mod refresh_token_page;
 mod renewed;
 mod revocation;
 #[path = "../cluster/leaks/search.rs"]

@@ -174,6 +174,12 @@ pub struct Limits {
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1m')").message("maxInterval is at least 1m"))]
     pub max_interval: Option<Duration>,
+    /// How long the provider takes a refresh token once more that was used already, in case its
+    /// answer was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("refreshTokenReuse is at least 1s"))]
+    pub refresh_token_reuse: Option<Duration>,
     /// The provider hands out the same token until so much of its life is left: to ask sooner gains
     /// nothing. `0s`: until it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
