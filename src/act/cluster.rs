@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Edge, Kept, TargetWrite, refuse_privileged_type};
+use super::{Edge, Kept, TargetWrite, Version, refuse_privileged_type};
 use crate::api::annotations::Owner;
 use crate::api::{MANAGED_BY, MANAGER, OAuthClientToken, ServiceAccountRef};
 use crate::decide::{FinalizerChange, Holder, SecretKey, TargetMeta, holder, not_owned};
@@ -37,6 +37,8 @@ pub struct ClusterEdge {
     /// Is told of our own writes at once, long before the watch is.
     index: Arc<SecretIndex>,
     in_flight: Semaphore,
+    /// The operator's own namespace.
+    pub(super) home: String,
 }
 
 /// What became of one round of a write.
@@ -50,7 +52,14 @@ impl ClusterEdge {
     /// An edge that keeps `index` informed.
     pub fn new(access: Access, index: Arc<SecretIndex>) -> Self {
         let Access { client, anonymous } = access;
-        Self { client, anonymous, index, in_flight: Semaphore::new(IN_FLIGHT) }
+        let (in_flight, home) = (Semaphore::new(IN_FLIGHT), "default".to_owned());
+        Self { client, anonymous, index, in_flight, home }
+    }
+
+    /// The same, of an operator whose own namespace this is.
+    #[must_use]
+    pub fn at_home_in(self, namespace: &str) -> Self {
+        Self { home: namespace.to_owned(), ..self }
     }
 
     pub(super) fn secrets(&self, namespace: &str) -> Api<Secret> {
@@ -215,6 +224,14 @@ impl Edge for ClusterEdge {
 
     async fn keep(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
         self.keep_of(credentials, kept).await
+    }
+
+    async fn accounts(&self) -> Result<(Version, Option<Vec<u8>>), Error> {
+        self.read_accounts().await
+    }
+
+    async fn keep_accounts(&self, before: &Version, text: &[u8]) -> Result<Option<Version>, Error> {
+        self.write_accounts(before, text).await
     }
 
     async fn change_finalizer(

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::accounts::{Accounts, Pass};
+use super::book::Refusal;
 use super::discovery::Discovery;
 use super::gates::Gates;
 use super::renewal::{Kept, Renewals, seed};
 use super::retired::RetiredTokens;
 use super::revocation::{KEPT_ALIVE, is_kept_alive};
 use super::supply::{Supplied, credentials};
+use super::turn::Entry;
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
@@ -36,6 +39,7 @@ pub struct Engine<E> {
     pub(super) retired: RetiredTokens,
     pub(super) stopping: CancellationToken,
     pub(super) witness: Option<Arc<dyn Witness>>,
+    pub(super) accounts: Arc<Accounts>,
     gates: Gates,
 }
 
@@ -60,6 +64,7 @@ impl<E: Edge> Engine<E> {
         Self {
             edge,
             discovery: Discovery::new(Arc::clone(&transport), clock.clone()),
+            accounts: Arc::new(Accounts::new(clock.clone())),
             transport,
             digester,
             clock,
@@ -112,16 +117,17 @@ impl<E: Edge> Engine<E> {
         materials: &Materials,
         order: FetchOrder,
     ) -> Option<Outcome> {
-        // Behind a provider that hangs time passes: what is read is read after that.
-        let _place = match materials.endpoint.origin() {
-            Some(origin) => self.gates.enter(origin).await,
-            None => None,
-        };
         let _alone = match &materials.credentials {
             Some(source) if materials.endpoint.renews() => {
                 self.gates.alone_with(&source.secret).await
             }
             _ => None,
+        };
+        // Behind a provider that hangs time passes: what is read is read after that.
+        let pass = match self.enter(case, materials, &order).await {
+            Entry::Open(pass) => pass,
+            Entry::HeldBack => return Some(Outcome::HeldBack),
+            Entry::Stopping => return None,
         };
         if let Err(error) = self.may_adopt(case).await {
             return Some(Outcome::Failed { error, attempt: self.attempt(case) });
@@ -138,13 +144,20 @@ impl<E: Edge> Engine<E> {
         if self.stopping.is_cancelled() {
             return None;
         }
-        self.ask_and_publish(case, (materials, supplied), order).await
+        match self.spend(pass.as_ref()).await {
+            Ok(()) => {}
+            Err(Refusal::HeldBack) => return Some(Outcome::HeldBack),
+            Err(Refusal::Failed(error)) => {
+                return Some(Outcome::Failed { error, attempt: self.attempt(case) });
+            }
+        }
+        self.ask_and_publish(case, (materials, supplied, pass), order).await
     }
 
     async fn ask_and_publish(
         &self,
         case: &Case,
-        (materials, supplied): (&Materials, Supplied),
+        (materials, supplied, pass): (&Materials, Supplied, Option<Pass>),
         order: FetchOrder,
     ) -> Option<Outcome> {
         let Supplied { mut supplies, inputs, remark } = supplied;
@@ -158,7 +171,10 @@ impl<E: Edge> Engine<E> {
             ..Attempt::default()
         };
         let last = case.snapshot.facts.secret_key.as_deref();
-        let asked = self.ask(materials, &mut supplies, last).await;
+        let asked = self.ask(materials, &mut supplies, (last, pass.as_ref())).await;
+        self.tell_account(pass.as_ref(), &asked).await;
+        // Writing is the API server's matter: the next may ask meanwhile.
+        drop(pass);
         let remark: Vec<String> = remark.into_iter().chain(asked.clock_remark()).collect();
         attempt.secret_key = asked.secret_key;
         if let Err(error) = self.keep_renewed(materials, &supplies, asked.renewed).await {

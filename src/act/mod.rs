@@ -1,8 +1,11 @@
 //! Doing what a plan says, and nothing else. What differs between a cluster and a directory is
 //! behind [`Edge`]; the rest is the same for both.
 
+mod accounts;
 mod ask;
+mod book;
 mod cluster;
+mod cluster_accounts;
 mod discovery;
 mod engine;
 mod finalizer;
@@ -14,11 +17,13 @@ mod retired;
 mod revocation;
 mod service_account;
 mod supply;
+mod turn;
 mod witness;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 
+pub use book::Version;
 pub use cluster::ClusterEdge;
 pub use engine::{Engine, Tools};
 pub(crate) use finalizer::change_finalizers;
@@ -95,6 +100,17 @@ pub trait Edge: Send + Sync + 'static {
         credentials: &SecretKey,
         kept: &Kept,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// What was written down of accounts at providers, nothing of it secret, and its version.
+    fn accounts(&self) -> impl Future<Output = Result<(Version, Option<Vec<u8>>), Error>> + Send;
+
+    /// Writes that down, in the place of this version and of no other: `None` where there is
+    /// another. Once this is done, it outlives the process.
+    fn keep_accounts(
+        &self,
+        before: &Version,
+        text: &[u8],
+    ) -> impl Future<Output = Result<Option<Version>, Error>> + Send;
 
     /// Sets or removes the finalizer of a resource.
     fn change_finalizer(

@@ -22,7 +22,7 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Rehearsal { issued: Err(error), remark: None },
         };
         let mut supplies = read.supplies;
-        let asked = self.ask(materials, &mut supplies, None).await;
+        let asked = self.ask(materials, &mut supplies, (None, None)).await;
         let stopped = || Error::new(Reason::ProviderTimeout, "ended before the provider answered");
         Rehearsal { issued: asked.issued.unwrap_or_else(|| Err(stopped())), remark: read.remark }
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use secrecy::SecretString;
 
-use crate::act::{ClusterEdge, Edge, Kept, TargetWrite};
+use crate::act::{ClusterEdge, Edge, Kept, TargetWrite, Version};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef, keys};
 use crate::decide::{FinalizerChange, SecretKey};
@@ -65,6 +65,14 @@ impl Edge for MemoryEdge {
     }
 
     async fn keep(&self, _: &SecretKey, _: &Kept) -> Result<(), Error> {
+        Err(writes_nothing())
+    }
+
+    async fn accounts(&self) -> Result<(Version, Option<Vec<u8>>), Error> {
+        Ok((Version::default(), None))
+    }
+
+    async fn keep_accounts(&self, _: &Version, _: &[u8]) -> Result<Option<Version>, Error> {
         Err(writes_nothing())
     }
 

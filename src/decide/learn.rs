@@ -56,6 +56,8 @@ pub enum Outcome {
         /// Why it was not.
         error: Option<Error>,
     },
+    /// The provider is not asked yet; the next snapshot tells why.
+    HeldBack,
     /// The token that was there is not good enough to be written again: a fetch must follow.
     NothingToWriteAgain,
 }
@@ -116,6 +118,7 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson) -> Facts {
             Facts { finalizer: Some(tried), ..facts }
         }
         Outcome::Revoked { next } => Facts { revoke_at: next, ..facts },
+        Outcome::HeldBack => facts,
         Outcome::NothingToWriteAgain => Facts { held: None, setback: None, ..facts },
     }
 }

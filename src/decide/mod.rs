@@ -2,10 +2,14 @@
 //! `error` and arithmetic. Everything it needs is in the [`Snapshot`], the time and a random
 //! number; everything it wants is in the [`Plan`].
 
+mod account;
 mod admission;
+mod breaker;
 mod conditions;
 mod facts;
 mod finalizer;
+#[cfg(test)]
+mod held_back_tests;
 mod learn;
 mod ownership;
 mod parents;
@@ -20,14 +24,20 @@ mod simulation_tests;
 mod snapshot;
 #[cfg(test)]
 mod testing;
+mod turns;
 mod view;
+mod window;
 
+pub use account::{Account, Batch, Caller, DEFAULT_QUOTA, HeldBack, Memory, Turn};
 pub use admission::{Applicant, CredentialsSource, SecretKey, admit, own_credentials};
+pub use breaker::{Health, Urgency};
 pub use facts::{Facts, HeldToken, Repairs, Seen, Setback};
 pub use finalizer::{FinalizerChange, FinalizerTry, finalizer_change};
 pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};
 pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Renewal, Verdicts, decide, meanwhile};
-pub use schedule::{Limits, Pace};
+pub use schedule::{Limits, Pace, silence};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};
+pub use turns::{Lane, Next, Turns};
+pub use window::{Parts, Quota};

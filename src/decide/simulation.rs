@@ -105,6 +105,7 @@ impl World {
                 means: Ok(means),
                 target: None,
                 holds: true,
+                held_back: None,
                 delivery: Delivery::Volume,
                 resumed_at: at(0),
             },

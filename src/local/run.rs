@@ -285,6 +285,7 @@ impl Station for Runner {
         let facts = self.ledger.facts(uid(token)).unwrap_or_default();
         let mut snapshot = snapshot(token, (means, facts));
         snapshot.target = self.engine.edge.look(&target_of(token))?;
+        snapshot.held_back = self.engine.holds_back(token, materials.as_ref().ok());
         Ok(Case { snapshot, materials: materials.ok() })
     }
 
@@ -327,6 +328,7 @@ fn snapshot(
         means,
         target: None,
         holds: false,
+        held_back: None,
         delivery: Delivery::Watch,
         // A person waits, or a few tokens at most: nothing needs spreading.
         resumed_at: DateTime::UNIX_EPOCH,
