@@ -189,7 +189,9 @@ impl Accounts {
     fn serve_at(self: &Arc<Self>, at: DateTime<Utc>, origin: String) {
         let wait = (at - self.clock.now()).to_std().unwrap_or_default();
         let accounts = Arc::clone(self);
-        tokio::spawn(async move {
+        // Without a runtime the process is ending.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
             // Timers count in milliseconds, and must not come too early.
             tokio::time::sleep(wait + Duration::from_millis(1)).await;
             if let Some(origin) = accounts.state().origins.get_mut(&origin) {

@@ -24,6 +24,13 @@ fn tokens(names: impl IntoIterator<Item = String>, provider: &str) -> String {
     names.into_iter().map(token).collect::<Vec<_>>().join("\n---\n")
 }
 
+/// A token of a provider that may be asked so often in a day.
+fn limited(world: &World, name: &str, requests: u32) {
+    world.apply_oauth2(name, "");
+    let limits = json!({"spec": {"limits": {"requestsPer": {"24h": requests}}}}).to_string();
+    world.kubectl(&["patch", "oauthprovider", "p", "--type=merge", "-p", &limits]);
+}
+
 fn reason(status: &OAuthClientTokenStatus, type_: &str) -> String {
     let condition = conditions::find(&status.conditions, type_);
     condition.map(|condition| condition.reason.clone()).unwrap_or_default()
@@ -32,12 +39,9 @@ fn reason(status: &OAuthClientTokenStatus, type_: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_is_kept_over_crashes() {
     let world = World::new("budget").await;
+    limited(&world, "t-0", 5);
     let mut operator = world.operator(&[]);
-    world.apply_oauth2("t-0", "");
-    let limits = r#"{"spec": {"limits": {"requestsPer": {"24h": 4}}}}"#;
     world.until_ready("t-0").await;
-    world.kubectl(&["patch", "oauthprovider", "p", "--type=merge", "-p", limits]);
-    // Counting begins with the limit: a change of limits alone asks for nothing.
     for round in 0..3 {
         let names = [1, 2].map(|n| format!("t-{round}-{n}"));
         world.apply(&tokens(names.clone(), "p"));
@@ -57,14 +61,14 @@ async fn a_budget_is_kept_over_crashes() {
     let wait = status.next_attempt_at.unwrap() - chrono::Utc::now();
     assert!(wait > TimeDelta::hours(23) && wait < TimeDelta::hours(31), "{wait}");
     let message = &conditions::find(&status.conditions, FRESH).unwrap().message;
-    assert!(message.contains("limits.requestsPer") && message.contains("4 in 24h"), "{message}");
+    assert!(message.contains("limits.requestsPer") && message.contains("5 in 24h"), "{message}");
     assert_eq!(status.consecutive_failures, 0, "nothing failed");
     // Neither does a person's wish move it, nor a target that is lost.
     world.kubectl(&["annotate", "oct", "t-0", "tokenward.dev/refresh-requested-at=now"]);
     world.kubectl(&["delete", "secret", "t-0-1", "--ignore-not-found"]);
     let status = world.until_status("t-0", |s| reason(s, FRESH) == "BudgetExhausted").await;
     assert_eq!(reason(&status, READY), "TokenValid", "the good token stays");
-    assert_eq!(world.requests(), 1 + 4);
+    assert_eq!(world.requests(), 5);
     // What is written down tells nothing but numbers and namespaces.
     let api: Api<Secret> = Api::namespaced(world.client.clone(), OPERATOR_NAMESPACE);
     let secret = api.get("tokenward-accounts").await.unwrap();
@@ -73,6 +77,26 @@ async fn a_budget_is_kept_over_crashes() {
     for told in [CLIENT_ID, CLIENT_SECRET, "127.0.0.1"] {
         assert!(!text.contains(told), "{text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_operators_at_once_do_not_spend_a_budget_twice() {
+    let world = World::new("twice").await;
+    limited(&world, "t", 5);
+    let _operators = [world.operator(&[]), world.operator(&[])];
+    world.apply(&tokens((0..8).map(|n| format!("t-{n}")), "p"));
+    let exhausted = (0..8).map(|n| {
+        let world = &world;
+        async move {
+            let settled = |status: &OAuthClientTokenStatus| {
+                ["TokenValid", "BudgetExhausted"].contains(&reason(status, READY).as_str())
+            };
+            world.until_status(&format!("t-{n}"), settled).await
+        }
+    });
+    let statuses = join_all(exhausted).await;
+    assert!(statuses.iter().any(|status| reason(status, READY) == "BudgetExhausted"));
+    assert!(world.requests() <= 5, "{} instead of 5", world.requests());
 }
 
 #[tokio::test(flavor = "multi_thread")]

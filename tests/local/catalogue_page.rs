@@ -57,7 +57,10 @@ fn limits(name: &str) -> Vec<(&'static str, String)> {
     let preset = ProviderDocument { preset: Some(name.to_owned()), ..ProviderDocument::default() };
     let document = merge(&preset).unwrap().document;
     let expiry = document.response.and_then(|response| response.expiry).unwrap_or_default();
-    let pace = document.limits.and_then(|limits| limits.min_interval);
+    let limits = document.limits.unwrap_or_default();
+    let pace = limits.min_interval;
+    let requests = limits.requests_per.iter();
+    let requests: Vec<String> = requests.map(|(time, most)| format!("{most} in {time}")).collect();
     let told =
         |duration: kube::core::Duration| humantime(std::time::Duration::from(duration).as_secs());
     [
@@ -67,6 +70,7 @@ fn limits(name: &str) -> Vec<(&'static str, String)> {
     ]
     .into_iter()
     .filter_map(|(what, value)| Some((what, told(value?))))
+    .chain((!requests.is_empty()).then(|| ("most requests", requests.join(", "))))
     .collect()
 }
 

@@ -19,6 +19,7 @@ mod commands;
 mod discovery;
 mod docs;
 mod keep;
+mod limits;
 mod once;
 mod renewed;
 mod revocation;
