@@ -25,6 +25,7 @@ mod crowd;
 mod discovery;
 mod documents;
 mod egress;
+mod expiry;
 mod faults;
 mod harness;
 mod hostile;
