@@ -72,6 +72,7 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         recorder: Arc::clone(&recorder),
         providers: Arc::clone(&providers),
     };
+    let home = settings.cluster_resource_namespace.clone();
     let (triggers, triggered) = mpsc::unbounded_channel();
     let stopping = tools.stopping.clone();
     let filled = Caches::start(&client, settings, triggers, Arc::new(listener));
@@ -83,6 +84,7 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
     let clock = tools.clock.clone();
     let provider_recorder = ProviderRecorder::new(client, clock.clone(), providers);
     tokio::spawn(provider_recorder.run(Arc::clone(&caches)));
+    let edge = ClusterEdge::new(access, Arc::clone(&caches.secrets)).at_home_in(&home);
     let context = Arc::new(Context {
         ledger,
         recorder,
@@ -90,7 +92,7 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         digester: Arc::clone(&tools.digester),
         resumed_at: clock.now(),
         clock,
-        engine: Engine::new(ClusterEdge::new(access, Arc::clone(&caches.secrets)), tools),
+        engine: Engine::new(edge, tools),
         caches,
     });
     drive(Arc::clone(&context), triggered, stopping.cancelled_owned()).await;
@@ -169,6 +171,7 @@ impl Station for Context {
                 .map(|found| target_keys(found.endpoint.output_names()))
                 .unwrap_or_default(),
             holds: true,
+            held_back: self.engine.holds_back(token, materials.as_ref().ok()),
             delivery: Delivery::Volume,
             resumed_at: self.resumed_at,
         };

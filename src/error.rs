@@ -103,6 +103,14 @@ reasons! {
     ProviderError => Transient,
     /// The provider wants fewer requests.
     ProviderThrottled => Throttled,
+    /// As many requests were made as the document's `limits.requestsPer` allows.
+    BudgetExhausted => Throttled,
+    /// The namespace has made its share of the requests that the platform's client may make.
+    ShareExhausted => Throttled,
+    /// The provider failed several times in a row: it is asked by one token at a time.
+    CircuitOpen => Transient,
+    /// More tokens wait for the provider than it is asked for at once.
+    ProviderBusy => Transient,
     /// The provider refused for good.
     TokenRequestRejected => Permanent,
     /// The answer is not what the document says.

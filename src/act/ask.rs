@@ -7,9 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use tracing::{debug, info, warn};
 
+use super::accounts::Pass;
 use super::supply::secret_keys;
 use super::witness::Exchange;
 use super::{Edge, Engine};
+use crate::decide::Health;
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{
     Answer, CANNOT_REVOKE, ENTROPY, Issued, Issuer, Metadata, Occasion, Renewed, Supplies,
@@ -36,6 +38,8 @@ pub(super) struct Asked {
     pub(super) renewed: Renewed,
     /// The key of the credentials Secret whose secret was sent last, where there are several.
     pub(super) secret_key: Option<String>,
+    /// What the last answer tells of the provider.
+    pub(super) health: Health,
     /// By how much the provider's clock is ahead of ours, where its answer told the time.
     pub(super) skew: Option<TimeDelta>,
 }
@@ -51,12 +55,14 @@ impl Asked {
 }
 
 /// How to ask.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Terms<'a> {
     /// The key of the client's secret to try first, where there are several.
     pub(super) first: Option<&'a str>,
     /// After that nothing more is sent.
     pub(super) send_by: Option<DateTime<Utc>>,
+    /// What lets us ask the provider; `None` where nobody has to.
+    pub(super) pass: Option<&'a Pass>,
 }
 
 /// What differs from one try to the next.
@@ -81,12 +87,13 @@ impl<E: Edge> Engine<E> {
         let mut next = Try { keys, skew: TimeDelta::zero() };
         let mut skew = None;
         loop {
-            let mut renewed = Renewed::default();
+            let (mut renewed, mut health) = (Renewed::default(), Health::Unknown);
             let issued = match self.once(materials, supplies, next.skew).await {
                 Some((issued, answer)) => {
                     skew = answer.as_ref().and_then(Answer::clock_skew).or(skew);
                     let answered = answer.as_ref().map(|answer| materials.endpoint.renewed(answer));
                     renewed = answered.unwrap_or_default();
+                    health = health_of(issued.as_ref().err(), answer.as_ref());
                     if let Err(error) = &issued
                         && terms.send_by.is_none_or(|last| self.clock.now() <= last)
                         && self.try_again(
@@ -94,6 +101,7 @@ impl<E: Edge> Engine<E> {
                             (materials, supplies),
                             (error, answer.as_ref()),
                         )
+                        && self.may_ask_again(terms.pass).await
                     {
                         continue;
                     }
@@ -101,7 +109,7 @@ impl<E: Edge> Engine<E> {
                 }
                 None => None,
             };
-            return Asked { issued, renewed, secret_key: supplies.secret_key.take(), skew };
+            return Asked { issued, renewed, secret_key: supplies.secret_key.take(), skew, health };
         }
     }
 
@@ -276,6 +284,24 @@ pub(super) fn secrets_in_order(
 /// Whether a request may have used up what it was made from: a provider that refuses one has not.
 fn uses_up(materials: &Materials, answer: Option<&Answer>) -> bool {
     materials.endpoint.renews() && answer.is_none_or(|answer| !(300..500).contains(&answer.status))
+}
+
+/// What an answer, or its absence, tells of the provider.
+fn health_of(error: Option<&Error>, answer: Option<&Answer>) -> Health {
+    let down = |error: &Error| {
+        let passing = matches!(error.class(), Class::Transient | Class::Ambiguous);
+        let unable = answer.is_none_or(|answer| answer.status >= 500 || answer.status == 408);
+        let of_provider = matches!(
+            error.reason(),
+            Reason::ProviderUnreachable | Reason::ProviderTimeout | Reason::ProviderError
+        );
+        passing && unable && of_provider
+    };
+    match answer {
+        _ if error.is_some_and(down) => Health::Down,
+        Some(_) => Health::Up,
+        None => Health::Unknown,
+    }
 }
 
 /// A request that uses up what it is made from may have done so although nobody saw its answer.

@@ -11,7 +11,7 @@ use kube::{Client, Config};
 use secrecy::{SecretBox, SecretString};
 use tokio::sync::Semaphore;
 
-use super::{Edge, Kept, Restart, TargetWrite, Writing, refuse_privileged_type};
+use super::{Edge, Kept, Restart, TargetWrite, Version, Writing, refuse_privileged_type};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef};
 use crate::decide::{FinalizerChange, Holder, Restarts, SecretKey, Spacing, TargetMeta, holder};
@@ -33,6 +33,8 @@ pub struct ClusterEdge {
     pub(super) index: Arc<SecretIndex>,
     in_flight: Semaphore,
     restarts: Mutex<Spacing>,
+    /// The operator's own namespace.
+    pub(super) home: String,
 }
 
 impl ClusterEdge {
@@ -45,7 +47,14 @@ impl ClusterEdge {
             index,
             in_flight: Semaphore::new(IN_FLIGHT),
             restarts: Mutex::default(),
+            home: "default".to_owned(),
         }
+    }
+
+    /// The same, of an operator whose own namespace this is.
+    #[must_use]
+    pub fn at_home_in(self, namespace: &str) -> Self {
+        Self { home: namespace.to_owned(), ..self }
     }
 
     pub(super) fn secrets(&self, namespace: &str) -> Api<Secret> {
@@ -135,6 +144,14 @@ impl Edge for ClusterEdge {
         how: Writing,
     ) -> Result<Option<String>, Error> {
         self.keep_of(credentials, kept, how).await
+    }
+
+    async fn accounts(&self) -> Result<(Version, Option<Vec<u8>>), Error> {
+        self.read_accounts().await
+    }
+
+    async fn keep_accounts(&self, before: &Version, text: &[u8]) -> Result<Option<Version>, Error> {
+        self.write_accounts(before, text).await
     }
 
     async fn change_finalizer(

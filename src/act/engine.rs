@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::accounts::{Accounts, Pass};
+use super::book::Refusal;
 use super::discovery::Discovery;
 use super::gates::Gates;
 use super::renewal::Renewals;
@@ -13,6 +15,7 @@ use super::retired::RetiredTokens;
 use super::revocation::{KEPT_ALIVE, is_kept_alive};
 use super::spend::Spender;
 use super::supply::{Supplied, credentials, renewed_of};
+use super::turn::Entry;
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
@@ -38,6 +41,7 @@ pub struct Engine<E> {
     pub(super) retired: RetiredTokens,
     pub(super) stopping: CancellationToken,
     pub(super) witness: Option<Arc<dyn Witness>>,
+    pub(super) accounts: Arc<Accounts>,
     gates: Gates,
 }
 
@@ -62,6 +66,7 @@ impl<E: Edge> Engine<E> {
         Self {
             edge,
             discovery: Discovery::new(Arc::clone(&transport), clock.clone()),
+            accounts: Arc::new(Accounts::new(clock.clone())),
             transport,
             digester,
             clock,
@@ -119,14 +124,15 @@ impl<E: Edge> Engine<E> {
         materials: &Materials,
         order: FetchOrder,
     ) -> Option<Outcome> {
-        // Behind a provider that hangs time passes: what is read is read after that.
-        let _place = match materials.endpoint.origin() {
-            Some(origin) => self.gates.enter(origin).await,
-            None => None,
-        };
         let _alone = match renewed_of(materials) {
             Some(credentials) => self.gates.alone_with(credentials).await,
             None => None,
+        };
+        // Behind a provider that hangs time passes: what is read is read after that.
+        let pass = match self.enter(case, materials, &order).await {
+            Entry::Open(pass) => pass,
+            Entry::HeldBack => return Some(Outcome::HeldBack),
+            Entry::Stopping => return None,
         };
         let namespace = case.snapshot.owner().namespace;
         let supplied = match self.supply(materials, &namespace).await {
@@ -140,13 +146,20 @@ impl<E: Edge> Engine<E> {
         if self.stopping.is_cancelled() {
             return None;
         }
-        self.ask_and_publish(case, (materials, supplied), order).await
+        match self.charge(pass.as_ref()).await {
+            Ok(()) => {}
+            Err(Refusal::HeldBack) => return Some(Outcome::HeldBack),
+            Err(Refusal::Failed(error)) => {
+                return Some(Outcome::Failed { error, attempt: self.attempt(case) });
+            }
+        }
+        self.ask_and_publish(case, (materials, supplied, pass), order).await
     }
 
     async fn ask_and_publish(
         &self,
         case: &Case,
-        (materials, supplied): (&Materials, Supplied),
+        (materials, supplied, pass): (&Materials, Supplied, Option<Pass>),
         order: FetchOrder,
     ) -> Option<Outcome> {
         let mut supplied = supplied;
@@ -163,8 +176,8 @@ impl<E: Edge> Engine<E> {
         let last = case.snapshot.facts.secret_key.as_deref();
         let owner = case.snapshot.owner();
         let token = format!("{}/{}", owner.namespace, owner.name);
-        let credentials = renewed_of(materials);
-        let spender = Spender { token: &token, materials, credentials };
+        let (credentials, pass_of) = (renewed_of(materials), pass.as_ref());
+        let spender = Spender { token: &token, materials, credentials, pass: pass_of };
         let asked = match Box::pin(self.spend(spender, &mut supplied, last)).await {
             Ok(asked) => asked,
             // Nothing was asked.
@@ -172,6 +185,9 @@ impl<E: Edge> Engine<E> {
                 return Some(Outcome::Failed { error, attempt: self.attempt(case) });
             }
         };
+        self.tell_account(pass.as_ref(), &asked).await;
+        // Writing is the API server's matter: the next may ask meanwhile.
+        drop(pass);
         let remark: Vec<String> = remark.into_iter().chain(asked.clock_remark()).collect();
         attempt.secret_key = asked.secret_key;
         let mut issued = match asked.issued? {

@@ -1,8 +1,11 @@
 //! Doing what a plan says, and nothing else. What differs between a cluster and a directory is
 //! behind [`Edge`]; the rest is the same for both.
 
+mod accounts;
 mod ask;
+mod book;
 mod cluster;
+mod cluster_accounts;
 mod discovery;
 mod engine;
 mod finalizer;
@@ -17,12 +20,14 @@ mod service_account;
 mod spend;
 mod supply;
 mod target;
+mod turn;
 mod witness;
 mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
+pub use book::Version;
 pub use cluster::ClusterEdge;
 pub use engine::{Engine, Tools};
 pub(crate) use finalizer::change_finalizers;
@@ -108,6 +113,17 @@ pub trait Edge: Send + Sync + 'static {
         kept: &Kept,
         how: Writing,
     ) -> impl Future<Output = Result<Option<String>, Error>> + Send;
+
+    /// What was written down of accounts at providers, nothing of it secret, and its version.
+    fn accounts(&self) -> impl Future<Output = Result<(Version, Option<Vec<u8>>), Error>> + Send;
+
+    /// Writes that down, in the place of this version and of no other: `None` where there is
+    /// another. Once this is done, it outlives the process.
+    fn keep_accounts(
+        &self,
+        before: &Version,
+        text: &[u8],
+    ) -> impl Future<Output = Result<Option<Version>, Error>> + Send;
 
     /// Sets or removes the finalizer of a resource.
     fn change_finalizer(

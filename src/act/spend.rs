@@ -7,12 +7,15 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use tracing::info;
 
+use super::accounts::Pass;
 use super::ask::{Asked, Terms};
 use super::renewal::{Conclusion, Former, Kept, ROUNDS, Writing, generation, restless, seed};
 use super::supply::Supplied;
 use super::{Edge, Engine};
 use crate::api::Intent;
-use crate::decide::{Bid, Origin, SecretKey, Turn, loss_remark, send_by, silence, silence_remark};
+use crate::decide::{
+    Award, Bid, Origin, SecretKey, class_of_silence, loss_remark, send_by, silence_remark,
+};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Renewed;
 use crate::watch::Materials;
@@ -28,6 +31,8 @@ pub(super) struct Spender<'a> {
     pub(super) materials: &'a Materials,
     /// The credentials that are used up; `None` where none are.
     pub(super) credentials: Option<&'a SecretKey>,
+    /// What lets us ask the provider.
+    pub(super) pass: Option<&'a Pass>,
 }
 
 impl<E: Edge> Engine<E> {
@@ -41,7 +46,7 @@ impl<E: Edge> Engine<E> {
     ) -> Result<Asked, Error> {
         let materials = spender.materials;
         let Some(credentials) = spender.credentials else {
-            let terms = Terms { first, ..Terms::default() };
+            let terms = Terms { first, pass: spender.pass, send_by: None };
             return Ok(self.ask(materials, &mut supplied.supplies, terms).await);
         };
         // What the issuer tells is found out before: under an intent there is no time for it.
@@ -53,7 +58,8 @@ impl<E: Edge> Engine<E> {
             let intent = self.turn((spender, credentials), supplied).await?;
             let asked = match self.clock.now() <= send_by(&intent) {
                 true => {
-                    let terms = Terms { first, send_by: Some(send_by(&intent)) };
+                    let terms =
+                        Terms { first, pass: spender.pass, send_by: Some(send_by(&intent)) };
                     self.ask(materials, &mut supplied.supplies, terms).await
                 }
                 false => Asked { issued: Some(Err(too_late(credentials))), ..Asked::default() },
@@ -61,8 +67,8 @@ impl<E: Edge> Engine<E> {
             let ended = self.end((spender, credentials), (supplied, intent), asked).await?;
             match ended {
                 Some(asked) => return Ok(asked),
-                None if is_second => return Err(restless(credentials)),
-                None => is_second = true,
+                None if !is_second && self.may_ask_again(spender.pass).await => is_second = true,
+                None => return Err(restless(credentials)),
             }
         }
     }
@@ -87,8 +93,8 @@ impl<E: Edge> Engine<E> {
             };
             let open = found.as_ref().and_then(|kept| kept.intent.as_ref());
             let intent = match bid.turn(open) {
-                Turn::Wait { until } => return Err(in_use(open, (credentials, until - bid.now))),
-                Turn::Spend(intent) => intent,
+                Award::Wait { until } => return Err(in_use(open, (credentials, until - bid.now))),
+                Award::Spend(intent) => intent,
             };
             if let Some(open) = open.filter(|open| open.holder != intent.holder) {
                 info!(%credentials, former = open.holder, "taking over from a process that is gone");
@@ -189,7 +195,7 @@ impl<E: Edge> Engine<E> {
 
     fn unanswered(&self, materials: &Materials, intent: &Intent, error: Error) -> Error {
         let reuse = materials.endpoint.refresh_token_reuse().map(delta);
-        let class = silence(intent, reuse, self.clock.now());
+        let class = class_of_silence(intent, reuse, self.clock.now());
         let error = error.with_class(class);
         match class {
             Class::Ambiguous => error.with_remark(&silence_remark(intent)),

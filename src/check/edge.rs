@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::act::{ClusterEdge, Edge, Kept, Restart, TargetWrite, Writing};
+use crate::act::{ClusterEdge, Edge, Kept, Restart, TargetWrite, Version, Writing};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef, keys};
 use crate::decide::{FinalizerChange, Restarts, SecretKey};
@@ -66,6 +66,14 @@ impl Edge for MemoryEdge {
     }
 
     async fn keep(&self, _: &SecretKey, _: &Kept, _: Writing) -> Result<Option<String>, Error> {
+        Err(writes_nothing())
+    }
+
+    async fn accounts(&self) -> Result<(Version, Option<Vec<u8>>), Error> {
+        Ok((Version::default(), None))
+    }
+
+    async fn keep_accounts(&self, _: &Version, _: &[u8]) -> Result<Option<Version>, Error> {
         Err(writes_nothing())
     }
 

@@ -329,6 +329,7 @@ fn comes_of_an_attempt(reason: Reason) -> bool {
             | Reason::ProviderTimeout
             | Reason::ProviderError
             | Reason::ProviderThrottled
+            | Reason::CircuitOpen
             | Reason::TokenRequestRejected
             | Reason::InvalidResponse
             | Reason::DiscoveryFailed

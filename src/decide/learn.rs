@@ -73,6 +73,8 @@ pub enum Outcome {
         /// Why it was not.
         error: Option<Error>,
     },
+    /// The provider is not asked yet; the next snapshot tells why.
+    HeldBack,
     /// The token that was there is not good enough to be written again: a fetch must follow.
     NothingToWriteAgain,
 }
@@ -146,6 +148,7 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson<'_>) -> Facts {
             Facts { finalizer: Some(tried), ..facts }
         }
         Outcome::Revoked { next } => Facts { revoke_at: next, ..facts },
+        Outcome::HeldBack => facts,
         Outcome::NothingToWriteAgain => {
             let mut former = facts.former;
             former.extend(facts.held.map(|held| held.secret_name));

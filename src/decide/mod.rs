@@ -2,10 +2,14 @@
 //! `error` and arithmetic. Everything it needs is in the [`Snapshot`], the time and a random
 //! number; everything it wants is in the [`Plan`].
 
+mod account;
 mod admission;
+mod breaker;
 mod conditions;
 mod facts;
 mod finalizer;
+#[cfg(test)]
+mod held_back_tests;
 mod learn;
 mod leaving;
 mod ownership;
@@ -24,9 +28,13 @@ mod snapshot;
 mod target;
 #[cfg(test)]
 mod testing;
+mod turns;
 mod view;
+mod window;
 
+pub use account::{Account, Batch, Caller, DEFAULT_QUOTA, HeldBack, Memory, Turn};
 pub use admission::{Applicant, CredentialsSource, SecretKey, admit, own_credentials};
+pub use breaker::{Health, Urgency};
 pub use facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};
 pub(crate) use finalizer::FINALIZER_REMARK;
 pub use finalizer::{FinalizerChange, FinalizerTry, is_held};
@@ -38,7 +46,10 @@ pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Renewal, Verdicts, decide, meanwhile};
 pub use rollout::{Due, Restarts, Rollout, Spacing, due};
 pub use rotation::{
-    Bid, Keeping, Origin, Turn, keeping, loss_remark, origin, send_by, silence, silence_remark,
+    Award, Bid, Keeping, Origin, class_of_silence, keeping, loss_remark, origin, send_by,
+    silence_remark,
 };
-pub use schedule::{Limits, Pace};
+pub use schedule::{Limits, Pace, silence};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};
+pub use turns::{Lane, Next, Turns};
+pub use window::{Parts, Quota};

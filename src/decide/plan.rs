@@ -205,6 +205,9 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     if due > now {
         return mend.unwrap_or_else(|| view.wait(Some(due), None));
     }
+    if let Some(held_back) = snapshot.held_back.as_ref().filter(|held| held.until > now) {
+        return mend.unwrap_or_else(|| view.held_back(held_back));
+    }
     Plan::Fetch(FetchOrder {
         pace: snapshot.pace(means, random),
         refresh_request: snapshot.refresh_request().map(str::to_owned),

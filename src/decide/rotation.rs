@@ -34,7 +34,7 @@ pub struct Bid<'a> {
 
 /// Whose turn it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Award {
     /// Ours, once this is noted.
     Spend(Intent),
     /// Another process is at it, and may be until then.
@@ -48,12 +48,12 @@ impl Bid<'_> {
     /// Whose turn it is, given the intent that is noted, if there is one. One that was for another
     /// credential stands in nobody's way. One of our own, or of a process that is gone, is an
     /// answer that nobody has seen.
-    pub fn turn(&self, open: Option<&Intent>) -> Turn {
+    pub fn turn(&self, open: Option<&Intent>) -> Award {
         let open = open.filter(|open| is_same(&open.spends, self.spends));
         if let Some(other) = open.filter(|open| open.holder != self.holder && self.is_at_it(open)) {
-            return Turn::Wait { until: after(other.until, SKEW) };
+            return Award::Wait { until: after(other.until, SKEW) };
         }
-        Turn::Spend(Intent {
+        Award::Spend(Intent {
             holder: self.holder.to_owned(),
             token: self.token.to_owned(),
             spends: self.spends.to_owned(),
@@ -78,7 +78,7 @@ pub fn send_by(intent: &Intent) -> DateTime<Utc> {
 /// What an answer that did not come means. Where the provider takes the same credential again for a
 /// while, in case its answer was lost, it is sent again like any other; elsewhere once, and then it
 /// is told and sent seldom.
-pub fn silence(intent: &Intent, reuse: Option<TimeDelta>, now: DateTime<Utc>) -> Class {
+pub fn class_of_silence(intent: &Intent, reuse: Option<TimeDelta>, now: DateTime<Utc>) -> Class {
     let forgiven = reuse.is_some_and(|reuse| now < after(intent.since, reuse));
     match forgiven || intent.unanswered == 0 {
         true => Class::Transient,

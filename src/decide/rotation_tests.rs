@@ -28,7 +28,7 @@ fn bid<'a>(holder: &'a str, spends: &'a str, now: i64) -> Bid<'a> {
 
 #[test]
 fn where_nothing_is_noted_it_is_our_turn() {
-    assert_eq!(bid("one", "k.a/", 0).turn(None), Turn::Spend(noted()));
+    assert_eq!(bid("one", "k.a/", 0).turn(None), Award::Spend(noted()));
 }
 
 #[rstest]
@@ -41,8 +41,8 @@ fn where_nothing_is_noted_it_is_our_turn() {
 fn another_process_is_waited_for(#[case] now: i64, #[case] waits: bool) {
     let turn = bid("two", "k.a/", now).turn(Some(&noted()));
     match waits {
-        true => assert_eq!(turn, Turn::Wait { until: at(45) }),
-        false => assert!(matches!(turn, Turn::Spend(_)), "{turn:?}"),
+        true => assert_eq!(turn, Award::Wait { until: at(45) }),
+        false => assert!(matches!(turn, Award::Spend(_)), "{turn:?}"),
     }
 }
 
@@ -54,25 +54,25 @@ fn an_intent_that_is_open_is_an_answer_that_nobody_has_seen(
     #[case] holder: &str,
     #[case] now: i64,
 ) {
-    let Turn::Spend(next) = bid(holder, "k.a/", now).turn(Some(&noted())) else { panic!() };
+    let Award::Spend(next) = bid(holder, "k.a/", now).turn(Some(&noted())) else { panic!() };
     assert_eq!((next.unanswered, next.since, next.at), (1, at(0), at(now)));
     assert_eq!(next.holder, holder);
-    let Turn::Spend(third) = bid(holder, "k.a/", now + 90).turn(Some(&next)) else { panic!() };
+    let Award::Spend(third) = bid(holder, "k.a/", now + 90).turn(Some(&next)) else { panic!() };
     assert_eq!((third.unanswered, third.since), (2, at(0)));
 }
 
 #[test]
 fn an_intent_for_another_credential_stands_in_nobodys_way() {
-    let Turn::Spend(next) = bid("two", "k.b/", 1).turn(Some(&noted())) else { panic!() };
+    let Award::Spend(next) = bid("two", "k.b/", 1).turn(Some(&noted())) else { panic!() };
     assert_eq!((next.unanswered, next.since), (0, at(1)));
     // A digest made with another key says nothing.
-    assert_eq!(bid("two", "l.b/", 1).turn(Some(&noted())), Turn::Wait { until: at(45) });
+    assert_eq!(bid("two", "l.b/", 1).turn(Some(&noted())), Award::Wait { until: at(45) });
 }
 
 #[test]
 fn an_intent_that_would_never_end_is_not_believed() {
     let endless = Intent { until: at(100_000), ..noted() };
-    assert!(matches!(bid("two", "k.a/", 1).turn(Some(&endless)), Turn::Spend(_)));
+    assert!(matches!(bid("two", "k.a/", 1).turn(Some(&endless)), Award::Spend(_)));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn silence_is(
     #[case] class: Class,
 ) {
     let intent = Intent { unanswered, ..noted() };
-    assert_eq!(silence(&intent, reuse.map(TimeDelta::seconds), at(now)), class);
+    assert_eq!(class_of_silence(&intent, reuse.map(TimeDelta::seconds), at(now)), class);
 }
 
 #[test]

@@ -45,6 +45,8 @@ const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(1);
 const AFTER_REISSUE: TimeDelta = TimeDelta::seconds(2);
 /// A provider that hands back the token we have until it expires is asked this long after that.
 pub(super) const AFTER_EXPIRY: TimeDelta = TimeDelta::seconds(1);
+/// Whether a provider is back that was down: looked at this often, which costs no request.
+pub(super) const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(10);
 /// Least time between two repairs of a target.
 pub(super) const REPAIR_INTERVAL: TimeDelta = TimeDelta::seconds(3);
 /// Repairs in a row before we give way to whoever keeps undoing them, and say so.
@@ -221,7 +223,7 @@ fn doubled(first: TimeDelta, times: u32) -> TimeDelta {
 }
 
 /// The silence that a provider asked for.
-pub(super) fn silence(error: &Error) -> Option<TimeDelta> {
+pub fn silence(error: &Error) -> Option<TimeDelta> {
     let told = error.retry_after()?;
     Some(TimeDelta::from_std(told).unwrap_or(LONGEST_SILENCE).min(LONGEST_SILENCE))
 }

@@ -107,6 +107,7 @@ impl World {
                 rivals: Rivals::default(),
                 keys: crate::render::target_keys([]),
                 holds: true,
+                held_back: None,
                 delivery: Delivery::Volume,
                 resumed_at: at(0),
             },

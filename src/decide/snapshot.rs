@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::account::HeldBack;
 use super::facts::{Facts, HeldToken};
 use super::ownership::Rivals;
 use super::schedule::{self, Limits, Pace};
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub keys: BTreeSet<String>,
     /// Whether the resource can be kept from going until its token is revoked.
     pub holds: bool,
+    /// Why its provider is not asked yet, where the token's turn has come before.
+    pub held_back: Option<HeldBack>,
     /// How the token reaches its readers, where the spec does not say.
     pub delivery: Delivery,
     /// When this process took up its work: what was overdue then is spread.

@@ -153,6 +153,7 @@ impl Scene {
             rivals: Rivals::default(),
             keys: crate::render::target_keys([]),
             holds: true,
+            held_back: None,
             delivery: Delivery::Volume,
             resumed_at: at(-1_000_000),
         })
@@ -214,6 +215,11 @@ impl Scene {
             let annotations = token.metadata.annotations.get_or_insert_default();
             annotations.insert(REFRESH_REQUESTED_AT.into(), value.into());
         })
+    }
+
+    pub(super) fn held_back(mut self, held_back: HeldBack) -> Self {
+        self.0.held_back = Some(held_back);
+        self
     }
 
     pub(super) fn suspended(self) -> Self {

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::account::HeldBack;
 use super::conditions::verdicts;
 use super::facts::{Facts, HeldToken};
 use super::ownership::Claim;
@@ -12,7 +13,7 @@ use super::snapshot::{Means, Snapshot};
 use super::target::claim_of;
 use crate::api::OnExpiry;
 use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, format_time};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 /// Clocks of two machines differ by less. What is remembered from a later time than this was
 /// written by a clock that was wrong, and nothing counted from it is to be believed.
@@ -232,6 +233,28 @@ impl<'a> View<'a> {
 
     fn is_near(&self, at: DateTime<Utc>) -> bool {
         at <= after(self.now, LONGEST_WAIT)
+    }
+
+    /// Waits until the provider may be asked, and tells why it may not yet.
+    pub(super) fn held_back(&self, held_back: &HeldBack) -> Plan {
+        let HeldBack { until, error } = held_back;
+        if error.reason() != Reason::CircuitOpen {
+            return self.wait(Some(*until), Some(error));
+        }
+        // What the last attempt came to says more than that a circuit is open.
+        let told = match &self.facts.failure {
+            Some(failure) if failure.message().contains(error.message()) => failure.clone(),
+            Some(failure) => failure.clone().with_remark(error.message()),
+            None => error.clone(),
+        };
+        match self.wait(Some(*until), Some(&told)) {
+            Plan::Wait { until, next_attempt_at, verdicts } => {
+                let look_again = after(self.now, schedule::LOOK_AGAIN);
+                let until = until.map(|until| until.min(look_again));
+                Plan::Wait { until, next_attempt_at, verdicts }
+            }
+            plan => plan,
+        }
     }
 
     pub(super) fn refuse(&self, error: &Error) -> Plan {

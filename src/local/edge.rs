@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::atomic::{ignore_missing, read_target, remove_target, write_file, write_target};
 use super::{Source, is_segment};
-use crate::act::{Edge, Kept, Restart, TargetWrite, Writing};
+use crate::act::{Edge, Kept, Restart, TargetWrite, Version, Writing};
 use crate::api::annotations::{OWNER, Owner};
 use crate::api::{OAuthClientToken, ServiceAccountRef};
 use crate::decide::{
@@ -87,6 +87,10 @@ impl LocalEdge {
         self.out.join(&key.namespace).join(format!("{}.json", key.name))
     }
 
+    fn accounts_file(&self) -> PathBuf {
+        self.out.join(".tokenward").join("accounts.json")
+    }
+
     fn own(&self, key: &SecretKey, owner: &Owner) -> Result<Holder, Error> {
         Ok(self.look(key)?.map_or(Holder::Nobody, |meta| holder(&meta, owner)))
     }
@@ -121,6 +125,21 @@ impl Edge for LocalEdge {
         how: Writing,
     ) -> Result<Option<String>, Error> {
         self.keep_of(credentials, kept, how)
+    }
+
+    async fn accounts(&self) -> Result<(Version, Option<Vec<u8>>), Error> {
+        match fs::read(self.accounts_file()) {
+            Ok(text) => Ok((Version::default(), Some(text))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Version::default(), None)),
+            Err(error) => Err(accounts_failed(Reason::ReadFailed, &error)),
+        }
+    }
+
+    /// Nobody else writes it: OUT is locked.
+    async fn keep_accounts(&self, _: &Version, text: &[u8]) -> Result<Option<Version>, Error> {
+        let written = write_file(&self.accounts_file(), text);
+        written.map_err(|error| accounts_failed(Reason::WriteFailed, &error))?;
+        Ok(Some(Version::default()))
     }
 
     /// Nothing holds a manifest: that a token is gone from them is noticed afterwards.
@@ -186,6 +205,10 @@ impl Edge for LocalEdge {
             Error::new(Reason::WriteFailed, format!("{key} could not be removed: {error}"))
         })
     }
+}
+
+fn accounts_failed(reason: Reason, error: &io::Error) -> Error {
+    Error::new(reason, format!("OUT/.tokenward/accounts.json, which counts requests: {error}"))
 }
 
 fn read_failed(key: &SecretKey, error: &io::Error) -> Error {

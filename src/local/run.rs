@@ -292,6 +292,7 @@ impl Station for Runner {
         let mut snapshot = snapshot(token, (means, facts));
         let found = self.engine.edge.look(&target_of(token))?;
         snapshot.target = found.map(|meta| meta.seen_by(&token.owner()));
+        snapshot.held_back = self.engine.holds_back(token, materials.as_ref().ok());
         Ok(Case { snapshot, materials: materials.ok() })
     }
 
@@ -337,6 +338,7 @@ fn snapshot(
         rivals: Rivals::default(),
         keys: BTreeSet::new(),
         holds: false,
+        held_back: None,
         delivery: Delivery::Watch,
         // A person waits, or a few tokens at most: nothing needs spreading.
         resumed_at: DateTime::UNIX_EPOCH,

@@ -58,6 +58,8 @@ fn limits(name: &str) -> Vec<(&'static str, String)> {
     let document = merge(&preset).unwrap().document;
     let expiry = document.response.and_then(|response| response.expiry).unwrap_or_default();
     let limits = document.limits.unwrap_or_default();
+    let requests = limits.requests_per.iter();
+    let requests: Vec<String> = requests.map(|(time, most)| format!("{most} in {time}")).collect();
     let told =
         |duration: kube::core::Duration| humantime(std::time::Duration::from(duration).as_secs());
     [
@@ -68,6 +70,7 @@ fn limits(name: &str) -> Vec<(&'static str, String)> {
     ]
     .into_iter()
     .filter_map(|(what, value)| Some((what, told(value?))))
+    .chain((!requests.is_empty()).then(|| ("most requests", requests.join(", "))))
     .collect()
 }
 

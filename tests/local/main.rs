@@ -19,6 +19,7 @@ mod commands;
 mod discovery;
 mod docs;
 mod keep;
+mod limits;
 mod once;
 mod ownership_page;
 mod refresh_token_page;
