@@ -53,6 +53,8 @@ reasons! {
     InvalidProvider => Permanent,
     /// The API server does not let tokenward set or remove its finalizer.
     FinalizerDenied => Permanent,
+    /// The API server does not let tokenward restart a workload or nudge a pod.
+    WorkloadDenied => Permanent,
     /// The token's own spec does not fit its provider.
     InvalidSpec => Permanent,
     /// This operator's settings do not let a namespace bring such a provider.

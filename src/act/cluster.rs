@@ -1,8 +1,9 @@
 //! The cluster edge: Secrets behind the API server.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
@@ -10,10 +11,10 @@ use kube::{Client, Config};
 use secrecy::{SecretBox, SecretString};
 use tokio::sync::Semaphore;
 
-use super::{Edge, Kept, TargetWrite, refuse_privileged_type};
+use super::{Edge, Kept, Restart, TargetWrite, refuse_privileged_type};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef};
-use crate::decide::{FinalizerChange, Holder, SecretKey, TargetMeta, holder};
+use crate::decide::{FinalizerChange, Holder, Restarts, SecretKey, Spacing, TargetMeta, holder};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
@@ -31,13 +32,20 @@ pub struct ClusterEdge {
     /// Is told of our own writes at once, long before the watch is.
     pub(super) index: Arc<SecretIndex>,
     in_flight: Semaphore,
+    restarts: Mutex<Spacing>,
 }
 
 impl ClusterEdge {
     /// An edge that keeps `index` informed.
     pub fn new(access: Access, index: Arc<SecretIndex>) -> Self {
         let Access { client, anonymous } = access;
-        Self { client, anonymous, index, in_flight: Semaphore::new(IN_FLIGHT) }
+        Self {
+            client,
+            anonymous,
+            index,
+            in_flight: Semaphore::new(IN_FLIGHT),
+            restarts: Mutex::default(),
+        }
     }
 
     pub(super) fn secrets(&self, namespace: &str) -> Api<Secret> {
@@ -56,6 +64,11 @@ impl ClusterEdge {
     pub(super) async fn slot<T>(&self, work: impl Future<Output = T>) -> T {
         let _place = self.in_flight.acquire().await;
         work.await
+    }
+
+    /// Takes a place among the restarts of all workloads, or tells when there is one.
+    pub(super) fn take_restart(&self, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner).take(now)
     }
 
     /// Looks at a Secret's metadata and tells the index.
@@ -125,6 +138,14 @@ impl Edge for ClusterEdge {
         change: FinalizerChange,
     ) -> Result<(), Error> {
         self.change_finalizer_of(token, change).await
+    }
+
+    async fn restart(&self, wanted: Restart<'_>) -> Result<Restarts, Error> {
+        self.restart_of(wanted).await
+    }
+
+    async fn nudge(&self, target: &SecretKey, now: DateTime<Utc>) -> Result<(), Error> {
+        self.nudge_of(target, now).await
     }
 
     async fn inspect(&self, key: &SecretKey) -> Result<BTreeSet<String>, Error> {

@@ -1,6 +1,5 @@
 //! Carrying out a plan: read, ask, write.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use super::supply::{Supplied, credentials};
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
-    EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
+    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
 use crate::api::{CreationPolicy, DeletionPolicy};
 use crate::clock::Clock;
@@ -86,6 +85,7 @@ impl<E: Edge> Engine<E> {
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
             (Plan::Revoke, _) => Some(self.revoke_due(case).await),
             (Plan::Withdraw(held), _) => Some(self.withdraw(case, held).await),
+            (Plan::Restart { changed_at }, _) => Some(self.restart(case, changed_at).await),
             (Plan::Part, _) => {
                 self.part(case).await;
                 Some(Outcome::Parted)
@@ -180,6 +180,7 @@ impl<E: Edge> Engine<E> {
         };
         drop(supplies);
         let fingerprint = self.digester.token(&issued.access_token);
+        let order = self.recognise(case, order).await;
         let Life { issued_at, expires_at } = issued.life;
         let renewal = order.renewal(&fingerprint, issued_at, expires_at);
         let told = remark.into_iter().chain(issued.warnings.drain(..));
@@ -188,7 +189,8 @@ impl<E: Edge> Engine<E> {
         let former = self.former(case, (materials, &inputs), &order).await;
         let fetched = Fetched { issued, fingerprint, renewal, order: &order, inputs: &inputs };
         Some(match self.publish(case, fetched).await {
-            Ok(held) => {
+            Ok((held, hindered)) => {
+                attempt.nudge = hindered;
                 attempt.revoke_at = self.retire(case, (&order, &held), former);
                 self.retired.note_published(case, (materials, &held));
                 Outcome::Published { held, attempt }
@@ -236,7 +238,10 @@ impl<E: Edge> Engine<E> {
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
         match self.write(case, &held, (render(&shown), inputs)).await {
-            Ok(()) => Outcome::WrittenAgain { held },
+            Ok(()) => {
+                self.nudge(case).await;
+                Outcome::WrittenAgain { held }
+            }
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
         }
     }
@@ -245,7 +250,10 @@ impl<E: Edge> Engine<E> {
     async fn withdraw(&self, case: &Case, held: HeldToken) -> Outcome {
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
         match self.write(case, &held, (Data::new(), inputs)).await {
-            Ok(()) => Outcome::Withdrawn,
+            Ok(()) => {
+                self.nudge(case).await;
+                Outcome::Withdrawn
+            }
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
         }
     }
@@ -261,7 +269,11 @@ impl<E: Edge> Engine<E> {
         })
     }
 
-    async fn publish(&self, case: &Case, fetched: Fetched<'_>) -> Result<HeldToken, Error> {
+    async fn publish(
+        &self,
+        case: &Case,
+        fetched: Fetched<'_>,
+    ) -> Result<(HeldToken, Option<String>), Error> {
         let Fetched { issued, fingerprint, renewal, order, inputs } = fetched;
         let Life { issued_at, expires_at } = issued.life;
         let held = HeldToken {
@@ -274,6 +286,7 @@ impl<E: Edge> Engine<E> {
             secret_name: case.snapshot.secret_name().to_owned(),
             fingerprint: Some(fingerprint),
             repeated: renewal == Renewal::Same,
+            changed_at: self.changed_at(case, order, renewal),
         };
         let shown = Shown {
             access_token: issued.access_token,
@@ -282,6 +295,7 @@ impl<E: Edge> Engine<E> {
             outputs: issued.outputs,
         };
         self.write(case, &held, (render(&shown), inputs.to_owned())).await?;
+        let hindered = self.nudge(case).await;
         info!(
             namespace = case.snapshot.owner().namespace,
             name = case.snapshot.owner().name,
@@ -289,7 +303,7 @@ impl<E: Edge> Engine<E> {
             refresh_at = format_time(held.refresh_at),
             "token written"
         );
-        Ok(held)
+        Ok((held, hindered))
     }
 
     async fn write(
@@ -300,15 +314,16 @@ impl<E: Edge> Engine<E> {
     ) -> Result<(), Error> {
         let owner = case.snapshot.owner();
         let target = &case.snapshot.token.spec.target;
-        let mut annotations = BTreeMap::from([
+        let is_owner = target.creation_policy == CreationPolicy::Owner;
+        let changed_at = held.changed_at.map(|at| (CHANGED_AT, format_time(at)));
+        let annotations = [
             (ISSUED_AT, format_time(held.issued_at)),
             (EXPIRES_AT, format_time(held.expires_at)),
             (REFRESH_AT, format_time(held.refresh_at)),
             (INPUTS, inputs),
-        ]);
-        if target.creation_policy == CreationPolicy::Owner {
-            annotations.insert(OWNER, owner.to_string());
-        }
+        ];
+        let marks = is_owner.then(|| (OWNER, owner.to_string()));
+        let annotations = annotations.into_iter().chain(marks).chain(changed_at).collect();
         let policies = (target.creation_policy, target.deletion_policy);
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();

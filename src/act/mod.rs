@@ -12,10 +12,12 @@ mod rehearsal;
 mod renewal;
 mod retired;
 mod revocation;
+mod rollout;
 mod service_account;
 mod supply;
 mod target;
 mod witness;
+mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -25,15 +27,17 @@ pub use engine::{Engine, Tools};
 pub(crate) use finalizer::change_finalizers;
 pub use rehearsal::Rehearsal;
 pub use renewal::Kept;
+pub use rollout::Restart;
 pub use witness::{Exchange, Witness};
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::api::annotations::Owner;
 use crate::api::{
     CreationPolicy, DeletionPolicy, OAuthClientToken, PRIVILEGED_SECRET_TYPES, ServiceAccountRef,
 };
-use crate::decide::{FinalizerChange, SecretKey, Snapshot, TargetMeta};
+use crate::decide::{FinalizerChange, Restarts, SecretKey, Snapshot, TargetMeta};
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
@@ -106,6 +110,16 @@ pub trait Edge: Send + Sync + 'static {
         &self,
         token: &OAuthClientToken,
         change: FinalizerChange,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Restarts a workload that reads a target, unless it was restarted since the token changed.
+    fn restart(&self, wanted: Restart<'_>) -> impl Future<Output = Result<Restarts, Error>> + Send;
+
+    /// Makes the pods that mount a target look at it at once.
+    fn nudge(
+        &self,
+        target: &SecretKey,
+        now: DateTime<Utc>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Whether a target may be written to, as far as its metadata does not tell, and the keys that

@@ -14,6 +14,12 @@ pub const REFRESH_AT: &str = "tokenward.dev/refresh-at";
 pub const INPUTS: &str = "tokenward.dev/inputs";
 /// On a target: the resource that it belongs to, see [`Owner`].
 pub const OWNER: &str = "tokenward.dev/owner";
+/// On a target: when its token took another's place, where workloads are restarted for that.
+pub const CHANGED_AT: &str = "tokenward.dev/changed-at";
+/// On a workload's pod template: when we last restarted it.
+pub const RESTARTED_AT: &str = "tokenward.dev/restarted-at";
+/// On a pod: when a Secret that it mounts last changed.
+pub const NUDGED_AT: &str = "tokenward.dev/nudged-at";
 /// On a Secret that is not ours: the name of the token that may take it over.
 pub const ALLOW: &str = "tokenward.dev/allow";
 /// On a Secret that keeps what a provider renewed: the name of the credentials Secret.

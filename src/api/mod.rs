@@ -10,6 +10,7 @@ mod provider;
 mod refresh;
 mod target;
 mod token;
+mod workload;
 
 pub use cluster_provider::{ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCredentials, Usage};
 pub use crds::crds;
@@ -26,6 +27,7 @@ pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,
     ProviderKind, ProviderRef, RevokeOn, ServiceAccountRef, TokenRef, TokenState,
 };
+pub use workload::{WorkloadKind, WorkloadRef};
 
 /// API group of every resource of ours.
 pub const GROUP: &str = "tokenward.dev";

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema;
+use super::workload::{WorkloadRef, restart_schema};
 
 /// Where the token goes.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,15 @@ pub struct Target {
     /// deleted or goes elsewhere: `Delete` or `Retain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// Workloads of the same namespace that are restarted when the token changed, for those that
+    /// read it only when they start. Their pod template has to refer to the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "restart_schema")]
+    pub restart: Vec<WorkloadRef>,
+    /// Annotates the pods that mount the target whenever it changed, so that kubelet brings their
+    /// files up to date at once and not within a minute or so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nudge: bool,
 }
 
 /// Whose the target Secret is.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::act::{ClusterEdge, Edge, Kept, TargetWrite};
+use crate::act::{ClusterEdge, Edge, Kept, Restart, TargetWrite};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef, keys};
-use crate::decide::{FinalizerChange, SecretKey};
+use crate::decide::{FinalizerChange, Restarts, SecretKey};
 use crate::error::{Error, Reason};
 use crate::local::Source;
 use crate::oauth::Credentials;
@@ -73,6 +74,14 @@ impl Edge for MemoryEdge {
         _: &OAuthClientToken,
         _: FinalizerChange,
     ) -> Result<(), Error> {
+        Err(writes_nothing())
+    }
+
+    async fn restart(&self, _: Restart<'_>) -> Result<Restarts, Error> {
+        Err(writes_nothing())
+    }
+
+    async fn nudge(&self, _: &SecretKey, _: DateTime<Utc>) -> Result<(), Error> {
         Err(writes_nothing())
     }
 

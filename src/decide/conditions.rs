@@ -47,7 +47,9 @@ fn refreshed(snapshot: &Snapshot, held: &HeldToken) -> Verdict {
     let denied = tried.and_then(|tried| tried.error.as_ref()).map(Error::message);
     let left = facts.leaving.as_ref().map(|failed| leaving::remark(&failed.error));
     let (gap, long) = (gap(snapshot), long_lead(snapshot, held));
-    let of_spec = gap.iter().chain(&long).map(String::as_str).chain(denied);
+    let rollout = facts.rollout.as_ref().and_then(|rollout| rollout.remark.as_ref());
+    let of_target = rollout.into_iter().chain(&facts.nudge);
+    let of_spec = gap.iter().chain(&long).chain(of_target).map(String::as_str).chain(denied);
     let mut told = REFRESHED.to_owned();
     for remark in facts.remark.as_deref().into_iter().chain(of_spec).chain(left.as_deref()) {
         told = format!("{told}; {remark}");

@@ -7,10 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finalizer::{FINALIZER_REMARK, FinalizerTry};
 use super::leaving::LEAVING_REMARK;
+use super::rollout::{Rollout, TARGET_REMARK};
 use super::schedule::{LENIENCE, REFRESH_REMARK, REPAIR_MEMORY, after};
 use super::snapshot::TargetMeta;
 use crate::api::annotations::{
-    EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time, whole_seconds,
+    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time, whole_seconds,
 };
 use crate::api::{OAuthClientTokenStatus, conditions};
 use crate::error::{Class, Error, Reason};
@@ -51,6 +52,10 @@ pub struct Facts {
     /// What was left of the former token when the provider gave a new one, where it had handed it
     /// back before: found out, where the document does not say.
     pub same_token_until: Option<TimeDelta>,
+    /// What became of restarting workloads.
+    pub rollout: Option<Rollout>,
+    /// What hindered the pods that mount the target from being nudged; found out again.
+    pub nudge: Option<String>,
     /// What a person should know of the inputs of the last attempt.
     pub remark: Option<String>,
     /// The key of the credentials Secret whose secret the provider last took.
@@ -90,6 +95,8 @@ pub struct HeldToken {
     pub fingerprint: Option<String>,
     /// Whether the provider handed it back when another was asked for; forgotten over a restart.
     pub repeated: bool,
+    /// When it took another's place, where workloads are restarted for that.
+    pub changed_at: Option<DateTime<Utc>>,
 }
 
 /// What was found when the inputs were read.
@@ -183,6 +190,8 @@ impl Facts {
             repairs: None,
             secret_key: status.client_secret_key.clone(),
             same_token_until: status.same_token_until_seconds.and_then(TimeDelta::try_seconds),
+            rollout: status.restarted_for.map(Rollout::of),
+            nudge: None,
             finalizer: None,
             inspected: None,
             former: BTreeSet::new(),
@@ -198,7 +207,8 @@ impl Facts {
             Some(held) if held.issued_at > found.issued_at => Self { held: Some(held), ..self },
             // The same token. The status tells more of it, the target where it has got to.
             Some(held) if held.issued_at == found.issued_at => {
-                let held = HeldToken { secret_name: found.secret_name, ..held };
+                let HeldToken { secret_name, changed_at, .. } = found;
+                let held = HeldToken { secret_name, changed_at, ..held };
                 Self { held: Some(held), ..self }
             }
             _ => self.overtaken_by(target, found),
@@ -220,6 +230,7 @@ impl Facts {
             handled_refresh_request: self.handled_refresh_request,
             secret_key: self.secret_key,
             same_token_until: self.same_token_until,
+            rollout: self.rollout,
             // That attempt succeeded, whatever came before it.
             ..Self::default()
         }
@@ -262,6 +273,7 @@ impl HeldToken {
             secret_name: status.secret_name.clone().unwrap_or_else(|| secret_name.to_owned()),
             fingerprint: None,
             repeated: false,
+            changed_at: None,
         })
     }
 
@@ -280,6 +292,7 @@ impl HeldToken {
             secret_name: secret_name.to_owned(),
             fingerprint: None,
             repeated: false,
+            changed_at: time(CHANGED_AT),
         })
     }
 }
@@ -288,7 +301,7 @@ impl HeldToken {
 fn remark(status: &OAuthClientTokenStatus) -> Option<String> {
     let fresh = conditions::find(&status.conditions, conditions::FRESH)?;
     let remarks = fresh.message.strip_prefix(REFRESHED)?.strip_prefix("; ")?;
-    let own = [FINALIZER_REMARK, REFRESH_REMARK, LEAVING_REMARK];
+    let own = [FINALIZER_REMARK, REFRESH_REMARK, TARGET_REMARK, LEAVING_REMARK];
     let found_again = own.iter().filter_map(|own| remarks.find(own));
     let remark = remarks.get(..found_again.min().unwrap_or(remarks.len()))?;
     let remark = remark.trim_end_matches("; ");

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};
 use super::finalizer::{FinalizerChange, FinalizerTry};
+use super::rollout::{Restarts, rolled_out};
 use super::schedule::{self, Backoff, after, min_interval};
 use crate::api::annotations::whole_seconds;
 use crate::error::{Class, Error, Reason};
@@ -52,6 +53,13 @@ pub enum Outcome {
         /// When the next one is to be.
         next: Option<DateTime<Utc>>,
     },
+    /// Workloads were restarted.
+    Restarted {
+        /// When the token took another's place.
+        changed_at: DateTime<Utc>,
+        /// What came of it.
+        restarts: Restarts,
+    },
     /// The expired token left its target.
     Withdrawn,
     /// The resource is deleted and its tokens were revoked, as far as that was possible.
@@ -86,6 +94,8 @@ pub struct Attempt {
     pub remark: Option<String>,
     /// The key of the credentials Secret whose secret the provider took, where there are several.
     pub secret_key: Option<String>,
+    /// What hindered the pods that mount the target from being nudged.
+    pub nudge: Option<String>,
     /// When the former token is to be revoked, where it is.
     pub revoke_at: Option<DateTime<Utc>>,
 }
@@ -123,6 +133,12 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson<'_>) -> Facts {
             Facts { inspected: Some(inspected), setback: None, ..facts }
         }
         Outcome::Left { secret_name, error } => left(facts, (secret_name, error), lesson),
+        Outcome::Restarted { changed_at, restarts } => {
+            let backoff = backoff(&facts, lesson, 0);
+            let before = facts.rollout;
+            let rollout = rolled_out(before, (changed_at, restarts), (backoff, lesson));
+            Facts { rollout: Some(rollout), ..facts }
+        }
         Outcome::Withdrawn => Facts { setback: None, ..facts },
         Outcome::Parted => Facts { parted: true, ..facts },
         Outcome::Finalizer { change, generation, error } => {
@@ -200,6 +216,7 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson<'_>
         failure: None,
         attempted_without_target: false,
         secret_key: attempt.secret_key.clone(),
+        nudge: attempt.nudge.clone(),
         revoke_at: [facts.revoke_at, attempt.revoke_at].into_iter().flatten().min(),
         ..attempted(facts, attempt)
     }

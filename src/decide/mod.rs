@@ -13,6 +13,7 @@ mod parents;
 mod plan;
 #[cfg(test)]
 mod purity_tests;
+mod rollout;
 mod schedule;
 #[cfg(test)]
 mod simulation;
@@ -34,5 +35,6 @@ pub use ownership::{
 };
 pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Renewal, Verdicts, decide, meanwhile};
+pub use rollout::{Due, Restarts, Rollout, Spacing, due};
 pub use schedule::{Limits, Pace};
 pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};

@@ -31,6 +31,11 @@ pub enum Plan {
     Revoke,
     /// Take the expired token out of its target.
     Withdraw(HeldToken),
+    /// Restart the workloads that read the token only when they start.
+    Restart {
+        /// When the token took another's place.
+        changed_at: DateTime<Utc>,
+    },
     /// The resource is deleted: revoke its tokens.
     Part,
     /// Set or remove the finalizer.
@@ -86,8 +91,10 @@ const SAME_TOKEN_GAIN: TimeDelta = TimeDelta::seconds(5);
 /// How a token compares with the one that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// Another one, or more of its life.
+    /// Another one that lives longer.
     Longer,
+    /// The very same, with more of its life.
+    Prolonged,
     /// The very same, and no more of its life.
     Same,
     /// Another one that ends no later: all tokens of a session end with it.
@@ -104,8 +111,11 @@ impl FetchOrder {
     ) -> Renewal {
         let Some(held) = &self.held else { return Renewal::Longer };
         let gain = expires_at - held.expires_at;
-        if held.fingerprint.as_deref() == Some(fingerprint) && gain <= SAME_TOKEN_GAIN {
-            return Renewal::Same;
+        if held.fingerprint.as_deref() == Some(fingerprint) {
+            return match gain <= SAME_TOKEN_GAIN {
+                true => Renewal::Same,
+                false => Renewal::Prolonged,
+            };
         }
         let alive = held.expires_at > issued_at;
         // Two requests within a moment prove nothing.
@@ -125,7 +135,7 @@ impl FetchOrder {
         expires_at: DateTime<Utc>,
     ) -> DateTime<Utc> {
         match renewal {
-            Renewal::Longer => self.pace.refresh_at(issued_at, expires_at),
+            Renewal::Longer | Renewal::Prolonged => self.pace.refresh_at(issued_at, expires_at),
             Renewal::Same | Renewal::NoLonger => {
                 self.pace.same_token_again_at(issued_at, expires_at)
             }
@@ -164,6 +174,9 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     }
     if let Some(leave) = view.leave() {
         return leave;
+    }
+    if let Some(restart) = view.restart() {
+        return restart;
     }
     if view.wants_a_look() {
         return match view.is_set_back() {
@@ -204,3 +217,7 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "expiry_tests.rs"]
+mod expiry_tests;

@@ -268,7 +268,7 @@ impl World {
                 }
                 Plan::Inspect => self.inspect(),
                 Plan::Revoke => Outcome::Revoked { next: None },
-                Plan::Withdraw(_) => panic!("nothing asks for that"),
+                Plan::Withdraw(_) | Plan::Restart { .. } => panic!("nothing asks for that"),
                 Plan::Part | Plan::Finalizer(_) => panic!("nothing asks for a finalizer"),
             };
             self.learn(outcome);
@@ -373,6 +373,7 @@ impl World {
             secret_name: self.name(),
             fingerprint: Some(fingerprint),
             repeated: renewal == Renewal::Same,
+            changed_at: None,
         };
         let cut = crate::api::annotations::whole_seconds;
         let life = cut(expires_at) - cut(self.now);

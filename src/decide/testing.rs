@@ -51,6 +51,7 @@ pub(super) fn held(life: i64) -> HeldToken {
         secret_name: "shop".into(),
         fingerprint: None,
         repeated: false,
+        changed_at: None,
     }
 }
 
@@ -114,6 +115,7 @@ pub(super) enum Told {
     WriteAgain(String),
     Revoke,
     Withdraw,
+    Restart,
     Part,
     Finalizer(FinalizerChange),
     Inspect,
@@ -127,6 +129,7 @@ pub(super) fn told(plan: &Plan) -> Told {
         Plan::Fetch(_) => Told::Fetch,
         Plan::Revoke => Told::Revoke,
         Plan::Withdraw(_) => Told::Withdraw,
+        Plan::Restart { .. } => Told::Restart,
         Plan::Part => Told::Part,
         Plan::Finalizer(change) => Told::Finalizer(*change),
         Plan::Inspect => Told::Inspect,
@@ -288,4 +291,11 @@ impl Scene {
         };
         [&verdicts.ready, &verdicts.fresh, &verdicts.stalled].map(word).join(" ")
     }
+}
+
+pub(super) fn set_back(scene: Scene, second: i64) -> Scene {
+    scene.learn(second, |attempt| Outcome::Failed {
+        error: error(Reason::ReadFailed),
+        attempt: Attempt { inputs: None, ..attempt },
+    })
 }

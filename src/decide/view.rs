@@ -253,6 +253,7 @@ impl<'a> View<'a> {
             self.mend_at(),
             self.set_back_until(),
             self.facts.revoke_at,
+            self.restarts_at().filter(|_| !self.snapshot.token.spec.suspend),
             self.facts.finalizer.as_ref().map(|tried| tried.until),
             self.facts.leaving.as_ref().map(|failed| failed.until),
             self.facts.contested_until(),

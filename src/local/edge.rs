@@ -6,16 +6,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use chrono::{DateTime, Utc};
 use kube::Resource;
 use secrecy::SecretString;
 
 use super::atomic::{ignore_missing, read_target, remove_target, write_file, write_target};
 use super::{Source, is_segment};
-use crate::act::{Edge, Kept, TargetWrite};
+use crate::act::{Edge, Kept, Restart, TargetWrite};
 use crate::api::annotations::{OWNER, Owner};
 use crate::api::{OAuthClientToken, ServiceAccountRef};
 use crate::decide::{
-    ControllerRef, FinalizerChange, Holder, SecretKey, TargetMeta, holder, not_owned,
+    ControllerRef, FinalizerChange, Holder, Restarts, SecretKey, TargetMeta, holder, not_owned,
 };
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
@@ -123,6 +124,18 @@ impl Edge for LocalEdge {
         _: &OAuthClientToken,
         _: FinalizerChange,
     ) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Nothing runs here that could be restarted.
+    async fn restart(&self, wanted: Restart<'_>) -> Result<Restarts, Error> {
+        let workload = wanted.workload;
+        let remark = format!("spec.target.restart: {workload} is not restarted by tokenward local");
+        Ok(Restarts::Done(Some(remark)))
+    }
+
+    /// Files are swapped for their readers at once.
+    async fn nudge(&self, _: &SecretKey, _: DateTime<Utc>) -> Result<(), Error> {
         Ok(())
     }
 

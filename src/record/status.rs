@@ -62,6 +62,7 @@ pub fn status(facts: &Facts, standing: Standing, before: &[Condition]) -> OAuthC
         throttled_until: facts.throttled_until.map(whole_seconds),
         client_secret_key: facts.secret_key.clone(),
         same_token_until_seconds: facts.same_token_until.map(|until| until.num_seconds()),
+        restarted_for: facts.rollout.as_ref().filter(|r| r.done).map(|r| r.changed_at),
         last_handled_refresh_request: facts.handled_refresh_request.clone(),
         inputs,
     }

@@ -49,3 +49,4 @@ mod status;
 mod systems;
 mod targets;
 mod tokens;
+mod workloads;
