@@ -1,6 +1,5 @@
 //! Carrying out a plan: read, ask, write.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -314,17 +313,16 @@ impl<E: Edge> Engine<E> {
     ) -> Result<(), Error> {
         let owner = case.snapshot.owner();
         let target = &case.snapshot.token.spec.target;
+        let is_owner = target.creation_policy == CreationPolicy::Owner;
         let changed_at = held.changed_at.map(|at| (CHANGED_AT, format_time(at)));
-        let mut annotations = BTreeMap::from([
+        let annotations = [
             (ISSUED_AT, format_time(held.issued_at)),
             (EXPIRES_AT, format_time(held.expires_at)),
             (REFRESH_AT, format_time(held.refresh_at)),
             (INPUTS, inputs),
-        ]);
-        annotations.extend(changed_at);
-        if target.creation_policy == CreationPolicy::Owner {
-            annotations.insert(OWNER, owner.to_string());
-        }
+        ];
+        let marks = is_owner.then(|| (OWNER, owner.to_string()));
+        let annotations = annotations.into_iter().chain(marks).chain(changed_at).collect();
         let policies = (target.creation_policy, target.deletion_policy);
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();

@@ -14,15 +14,6 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub secret_name: Option<String>,
-    /// Workloads of the same namespace that are restarted when the token changed, for those that
-    /// read it only when they start. Their pod template has to refer to the target.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "restart_schema")]
-    pub restart: Vec<WorkloadRef>,
-    /// Annotates the pods that mount the target whenever it changed, so that kubelet brings their
-    /// files up to date at once and not within a minute or so.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub nudge: bool,
     /// `Owner`: the Secret is tokenward's, made by it or taken over with its consent (annotation
     /// `tokenward.dev/allow`). `Merge`: the token's keys go into a Secret that somebody else made
     /// and that consents.
@@ -32,6 +23,15 @@ pub struct Target {
     /// deleted or goes elsewhere: `Delete` or `Retain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// Workloads of the same namespace that are restarted when the token changed, for those that
+    /// read it only when they start. Their pod template has to refer to the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "restart_schema")]
+    pub restart: Vec<WorkloadRef>,
+    /// Annotates the pods that mount the target whenever it changed, so that kubelet brings their
+    /// files up to date at once and not within a minute or so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nudge: bool,
 }
 
 /// Whose the target Secret is.

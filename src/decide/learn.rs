@@ -131,16 +131,16 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson<'_>) -> Facts {
             setback: None,
             ..moved(facts, held)
         },
+        Outcome::Inspected(inspected) => {
+            Facts { inspected: Some(inspected), setback: None, ..facts }
+        }
+        Outcome::Left { secret_name, error } => left(facts, (secret_name, error), lesson),
         Outcome::Restarted { changed_at, restarts } => {
             let backoff = backoff(&facts, lesson, 0);
             let before = facts.rollout;
             let rollout = rolled_out(before, (changed_at, restarts), (backoff, lesson));
             Facts { rollout: Some(rollout), ..facts }
         }
-        Outcome::Inspected(inspected) => {
-            Facts { inspected: Some(inspected), setback: None, ..facts }
-        }
-        Outcome::Left { secret_name, error } => left(facts, (secret_name, error), lesson),
         Outcome::Withdrawn => Facts { setback: None, ..facts },
         Outcome::Parted => Facts { parted: true, ..facts },
         Outcome::Finalizer { change, generation, error } => {
