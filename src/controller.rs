@@ -16,13 +16,12 @@ use tracing::{debug, info, warn};
 use crate::act::{Case, ClusterEdge, Engine, Tools};
 use crate::api::{Delivery, OAuthClientToken};
 use crate::clock::Clock;
-use crate::decide::{
-    Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, finalizer_change, holder,
-};
+use crate::decide::{Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, holder, is_held};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
 use crate::record::{Ledger, ProviderRecorder, Recorder, Transition};
+use crate::render::target_keys;
 use crate::runtime::Access;
 use crate::watch::{
     Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means,
@@ -73,6 +72,7 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         recorder: Arc::clone(&recorder),
         providers: Arc::clone(&providers),
     };
+    let home = settings.cluster_resource_namespace.clone();
     let (triggers, triggered) = mpsc::unbounded_channel();
     let stopping = tools.stopping.clone();
     let filled = Caches::start(&client, settings, triggers, Arc::new(listener));
@@ -84,6 +84,7 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
     let clock = tools.clock.clone();
     let provider_recorder = ProviderRecorder::new(client, clock.clone(), providers);
     tokio::spawn(provider_recorder.run(Arc::clone(&caches)));
+    let edge = ClusterEdge::new(access, Arc::clone(&caches.secrets)).at_home_in(&home);
     let context = Arc::new(Context {
         ledger,
         recorder,
@@ -91,10 +92,11 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         digester: Arc::clone(&tools.digester),
         resumed_at: clock.now(),
         clock,
-        engine: Engine::new(ClusterEdge::new(access, Arc::clone(&caches.secrets)), tools),
+        engine: Engine::new(edge, tools),
         caches,
     });
-    drive(context, triggered, stopping.cancelled_owned()).await;
+    drive(Arc::clone(&context), triggered, stopping.cancelled_owned()).await;
+    context.engine.catch_up_with_all().await;
 }
 
 async fn drive(
@@ -124,7 +126,7 @@ async fn drive(
 
 async fn reconcile(token: Arc<OAuthClientToken>, context: Arc<Context>) -> Result<Action, Error> {
     let deleted = token.metadata.deletion_timestamp.is_some();
-    if deleted && finalizer_change(&token).is_none() {
+    if deleted && !is_held(&token) {
         return Ok(Action::await_change());
     }
     let wait = settle(&*context, &token).await?;
@@ -163,7 +165,13 @@ impl Station for Context {
             facts: Facts::default(),
             means,
             target: None,
+            rivals: self.caches.rivals(token),
+            keys: materials
+                .as_ref()
+                .map(|found| target_keys(found.endpoint.output_names()))
+                .unwrap_or_default(),
             holds: true,
+            held_back: self.engine.holds_back(token, materials.as_ref().ok()),
             delivery: Delivery::Volume,
             resumed_at: self.resumed_at,
         };
@@ -171,7 +179,8 @@ impl Station for Context {
             namespace: token.namespace().unwrap_or_default(),
             name: snapshot.secret_name().to_owned(),
         };
-        snapshot.target = self.look(&target).await?.map(|meta| (*meta).clone());
+        let found = self.look(&target).await?;
+        snapshot.target = found.map(|meta| (*meta).clone().seen_by(&snapshot.owner()));
         snapshot.facts = self.facts(&snapshot);
         Ok(Case { snapshot, materials: materials.ok() })
     }
@@ -188,7 +197,10 @@ impl Context {
         self.ledger.facts(uid).unwrap_or_else(|| {
             let status = snapshot.token.status.clone().unwrap_or_default();
             let owner = snapshot.owner();
-            let own = snapshot.target.as_ref().filter(|meta| holder(meta, &owner) == Holder::Us);
+            let own = snapshot
+                .target
+                .as_ref()
+                .filter(|meta| holder(meta, &owner) == Holder::Us || !meta.owned_keys.is_empty());
             let facts = Facts::restore(&status, own, snapshot.secret_name());
             self.ledger.open(uid, facts.clone(), status);
             facts

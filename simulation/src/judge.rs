@@ -24,6 +24,9 @@ const API_PATIENCE: Duration = Duration::from_secs(35);
 /// What is overdue when a process starts is spread over a minute.
 const SPREAD: Duration = Duration::from_secs(62);
 
+/// What a budget is for.
+const BUDGET_WINDOW: Duration = Duration::from_hours(1);
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
@@ -47,6 +50,10 @@ pub struct Verdict {
     pub lost_in_window: u64,
     /// Refresh tokens that were lost while two processes worked.
     pub lost_to_two: u64,
+    /// Requests that were held against a budget.
+    pub budgeted: u64,
+    /// How often one was used up.
+    pub used_up: u64,
     /// Secrets that were written.
     pub writes: u64,
 }
@@ -72,6 +79,8 @@ struct Account {
     token: usize,
     last: Option<Asked>,
     urgent: Option<Duration>,
+    /// When requests came to its provider, where these are counted.
+    arrivals: Vec<Duration>,
     foreign: bool,
     /// The last tokens and their ends.
     issued: Vec<(String, Duration)>,
@@ -227,6 +236,27 @@ impl Judge {
         if late > LATE {
             let how = format!("{client} is asked for {late:?} late, though p{provider} is well");
             self.broken(now, "starvation", &how);
+        }
+    }
+
+    /// A request reaches its provider: never more than its budget.
+    pub fn arrived(&mut self, client: &str, now: Duration) {
+        let Some(account) = self.accounts.get_mut(client) else { return };
+        let Kind::Budgeted(most) = self.plan.providers[self.plan.provider_of(account.token)].kind
+        else {
+            return;
+        };
+        account.arrivals.retain(|at| now < *at + BUDGET_WINDOW);
+        account.arrivals.push(now);
+        self.verdict.budgeted += 1;
+        let many = account.arrivals.len();
+        self.verdict.used_up += u64::from(many == most);
+        if many > most {
+            self.broken(
+                now,
+                "budget",
+                &format!("{client} asks {many} times in an hour, not {most}"),
+            );
         }
     }
 

@@ -60,7 +60,8 @@ fn line(report: &Report) -> String {
     let p99 = late.get(late.len() * 99 / 100).copied().unwrap_or_default();
     format!(
         "seed {seed}: {} broken; {} requests ({} held against the floor), {} writes, {} ends \
-         ({} judged, {} excused), {} refreshes judged for lateness (p99 {p99} ms), {} and {} \
+         ({} judged, {} excused), {} refreshes judged for lateness (p99 {p99} ms), {} held against a \
+         budget (used up {} times), {} and {} \
          refresh tokens lost (window, two at once), {processes} processes, {steps} steps, trace \
          {trace:016x}, {:.1} s",
         verdict.violations.len(),
@@ -71,6 +72,8 @@ fn line(report: &Report) -> String {
         verdict.judged_ends,
         verdict.excused_ends,
         late.len(),
+        verdict.budgeted,
+        verdict.used_up,
         verdict.lost_in_window,
         verdict.lost_to_two,
         took.as_secs_f64(),

@@ -109,6 +109,7 @@ impl Plan {
                 let hangs = Spell { from: MINUTE, to: HOUR, fate: Fate::Silent, once_in: 1 };
                 plan.weather[2] = Weather::of(vec![hangs]);
             }
+            Sabotage::NoLimits => plan.providers[2].kind = Kind::Budgeted(2),
             Sabotage::NothingForeign => {
                 plan.mischief = vec![(2 * MINUTE, Mischief::TakeOver(0))];
             }
@@ -154,6 +155,22 @@ impl Plan {
         Self::core("secrets", &Self::namespace(index), &format!("c-{index}"))
     }
 
+    fn document(&self, index: usize) -> Value {
+        let provider = &self.providers[index];
+        let rotates = provider.kind == Kind::Rotating;
+        let mut document = json!({
+            "grant": if rotates { "refresh_token" } else { "client_credentials" },
+            "request": {"url": format!("https://p{index}.example/token")},
+            "clientAuthentication": ["client_secret_post"],
+        });
+        if let Kind::Budgeted(most) = provider.kind
+            && self.sabotage != Some(Sabotage::NoLimits)
+        {
+            document["limits"] = json!({"requestsPer": {"1h": most}});
+        }
+        document
+    }
+
     /// What is there in the beginning.
     pub fn objects(&self) -> Vec<(Place, Value)> {
         let mut objects = vec![(Self::core("namespaces", "", OWN_NAMESPACE), json!({}))];
@@ -162,12 +179,12 @@ impl Plan {
         for namespace in 0..5 {
             objects.push((Self::core("namespaces", "", &Self::namespace(namespace)), json!({})));
         }
-        for (index, provider) in self.providers.iter().enumerate() {
+        for index in 0..self.providers.len() {
             for namespace in 0..5 {
                 let core =
                     Self::core("oauthproviders", &Self::namespace(namespace), &format!("p{index}"));
                 let place = Place { api_version: API.to_owned(), ..core };
-                objects.push((place, json!({"spec": document(index, provider)})));
+                objects.push((place, json!({"spec": self.document(index)})));
             }
         }
         for index in 0..self.size.tokens {
@@ -190,16 +207,6 @@ pub fn credentials(index: usize, consent: usize) -> Value {
     })
 }
 
-fn document(index: usize, provider: &Provider) -> Value {
-    let grant =
-        if provider.kind == Kind::Rotating { "refresh_token" } else { "client_credentials" };
-    json!({
-        "grant": grant,
-        "request": {"url": format!("https://p{index}.example/token")},
-        "clientAuthentication": ["client_secret_post"],
-    })
-}
-
 fn provider(index: usize, dice: &mut Dice) -> Provider {
     let kinds = [
         Kind::Plain,
@@ -209,6 +216,7 @@ fn provider(index: usize, dice: &mut Dice) -> Provider {
         Kind::Rotating,
         Kind::Sliding,
         Kind::Limited(6),
+        Kind::Budgeted(4),
         Kind::Slow(10),
         Kind::Flaky(4),
     ];

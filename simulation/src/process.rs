@@ -114,7 +114,7 @@ impl Process {
             move || {
                 let told = match world.plan.sabotage {
                     Some(Sabotage::SlowClock) => started + (world.now() - started) / 3,
-                    Some(Sabotage::FastClock) => started + (world.now() - started) * 100_000,
+                    Some(Sabotage::FastClock) => started + (world.now() - started) * 100,
                     _ => world.now(),
                 };
                 world.utc(told) + skew

@@ -30,6 +30,8 @@ pub enum Kind {
     Rotating,
     /// So many requests in a minute, and `Retry-After` for the others.
     Limited(usize),
+    /// So many requests of a client in any hour, as its document says.
+    Budgeted(usize),
     /// Takes up to so many seconds.
     Slow(u64),
     /// One request in so many fails.
@@ -219,6 +221,7 @@ impl Link {
         process.pass(world, "asks a provider").await;
         sleep(process.provider_leg(longest)).await;
         process.pass(world, "is heard by a provider").await;
+        world.judge(|judge, now| judge.arrived(&client, now));
         let fate = self.fate(index);
         let saying = match fate {
             Some(Fate::Lost) => return Err(reset()),

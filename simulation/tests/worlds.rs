@@ -57,6 +57,7 @@ fn the_same_seed_is_the_same_world() {
 #[rstest]
 #[case(Sabotage::SlowClock, "expired")]
 #[case(Sabotage::FastClock, "floor")]
+#[case(Sabotage::NoLimits, "budget")]
 #[case(Sabotage::NothingKept, "refresh token")]
 #[case(Sabotage::NothingForeign, "ownership")]
 #[case(Sabotage::OneLine, "starvation")]

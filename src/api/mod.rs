@@ -6,10 +6,12 @@ mod cluster_provider;
 pub mod conditions;
 mod crds;
 mod document;
+mod intent;
 mod provider;
 mod refresh;
 mod target;
 mod token;
+mod workload;
 
 pub use cluster_provider::{ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCredentials, Usage};
 pub use crds::crds;
@@ -19,13 +21,15 @@ pub use document::{
     Output, ProviderDocument, Request, Response, RetryAfter, RetryAfterKind, Revocation, RuleClass,
     SuccessCondition, Thumbprint,
 };
+pub use intent::Intent;
 pub use provider::{OAuthProvider, ProviderStatus};
 pub use refresh::{Delivery, OnExpiry, Refresh};
-pub use target::Target;
+pub use target::{CreationPolicy, DeletionPolicy, Target};
 pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,
     ProviderKind, ProviderRef, RevokeOn, ServiceAccountRef, TokenRef, TokenState,
 };
+pub use workload::{WorkloadKind, WorkloadRef};
 
 /// API group of every resource of ours.
 pub const GROUP: &str = "tokenward.dev";

@@ -129,6 +129,10 @@ fn ended_between_the_target_and_the_status(#[case] scene: Scene) {
     assert_eq!(scene.conditions(200), "TokenValid Refreshed !Progressing");
 }
 
+fn in_the_way(name: &str) -> Outcome {
+    Outcome::Left { secret_name: name.into(), error: Some(error(Reason::WriteFailed)) }
+}
+
 #[test]
 fn ended_between_writing_to_a_renamed_target_and_the_status() {
     let scene = Scene::holding(3600);
@@ -137,7 +141,14 @@ fn ended_between_writing_to_a_renamed_target_and_the_status() {
     let scene = restarted(scene.renamed("b").target(target), 100, status);
     assert_eq!(scene.0.facts.held.as_ref().unwrap().secret_name, "b");
     assert_eq!(scene.0.facts.held.as_ref().unwrap().token_type.as_deref(), Some("Bearer"));
-    assert_eq!(scene.told(100), Wait(Some(2880)));
+    // The former one is not forgotten over it, nor a second time.
+    assert_eq!(scene.told(100), Told::Leave("shop".into()));
+    let status = recorded(&scene.clone().learn(100, |_| in_the_way("shop")), 100);
+    assert_eq!(status.former_secret_names, ["shop"]);
+    let scene = restarted(scene, 110, status);
+    assert_eq!(scene.told(110), Told::Leave("shop".into()));
+    let outcome = Outcome::Left { secret_name: "shop".into(), error: None };
+    assert_eq!(scene.learn(110, |_| outcome).told(110), Wait(Some(2880)));
 }
 
 #[test]

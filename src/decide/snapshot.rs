@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::account::HeldBack;
 use super::facts::{Facts, HeldToken};
-use super::ownership::Holder;
+use super::ownership::Rivals;
 use super::schedule::{self, Limits, Pace};
 use crate::api::annotations::{Owner, REFRESH_REQUESTED_AT};
 use crate::api::{Delivery, GROUP, OAuthClientToken, RevokeOn, keys};
@@ -23,8 +24,14 @@ pub struct Snapshot {
     pub means: Result<Means, Error>,
     /// The target Secret's metadata, where it exists.
     pub target: Option<TargetMeta>,
+    /// The other tokens that want the same Secret.
+    pub rivals: Rivals,
+    /// The keys that the token may need in its target, as far as they are known.
+    pub keys: BTreeSet<String>,
     /// Whether the resource can be kept from going until its token is revoked.
     pub holds: bool,
+    /// Why its provider is not asked yet, where the token's turn has come before.
+    pub held_back: Option<HeldBack>,
     /// How the token reaches its readers, where the spec does not say.
     pub delivery: Delivery,
     /// When this process took up its work: what was overdue then is spread.
@@ -56,6 +63,16 @@ pub struct TargetMeta {
     /// The data keys that are still as we wrote them: whoever changes or deletes one takes it
     /// from us in `managedFields`, so that no value has to be read to know.
     pub owned_keys: BTreeSet<String>,
+    /// The data keys of other field managers, where the Secret has an annotation of ours.
+    pub managers: BTreeMap<String, BTreeSet<String>>,
+    /// The field manager of the guest that sees it, where that has fields in it.
+    pub guest: Option<String>,
+    /// Who wrote to it last, apart from us, where that is known and it has an annotation of ours.
+    pub editor: Option<String>,
+    /// Whether somebody has set `immutable`, to whatever value.
+    pub may_be_immutable: bool,
+    /// Whether it is being deleted, and something holds it.
+    pub deleting: bool,
 }
 
 /// A controller ownerReference.
@@ -110,11 +127,9 @@ impl Snapshot {
 }
 
 impl TargetMeta {
-    /// Whether a Secret was never written under this owner's present uid: it may be taken over
-    /// (by consent, or after a restore), but what it is has to be looked at first.
-    pub fn is_new_to(&self, owner: &Owner, holder: &Holder) -> bool {
-        let controlled = self.controller.as_ref().is_some_and(|c| c.uid == owner.uid);
-        matches!(holder, Holder::Consenting | Holder::Us) && !controlled
+    /// The Secret and its version, in one word.
+    pub fn version(&self) -> String {
+        format!("{}/{}", self.uid, self.resource_version)
     }
 
     /// The keys of ours beside the usual ones.

@@ -1,6 +1,6 @@
 //! The flow over a directory: snapshot, decide, act, record, as on a cluster.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use super::generations::generations;
 use super::state::State;
 use crate::act::{Case, Edge, Engine, Tools};
 use crate::api::conditions::{self, FRESH, READY};
-use crate::api::{Delivery, OAuthClientToken, RevokeOn};
+use crate::api::{CreationPolicy, DeletionPolicy, Delivery, OAuthClientToken, RevokeOn};
 use crate::clock::Clock;
-use crate::decide::{Facts, Holder, Means, SecretKey, Snapshot, holder};
+use crate::decide::{Facts, Holder, Means, Rivals, SecretKey, Snapshot, holder};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport, TransportSettings};
@@ -120,6 +120,7 @@ impl Runner {
             }
             verdicts.extend(tasks.join_all().await);
         }
+        self.engine.catch_up_with_all().await;
         verdicts.sort_by(|a, b| a.token.cmp(&b.token));
         verdicts
     }
@@ -155,6 +156,7 @@ impl Runner {
         }
         // Every task ends when what it fetched is written.
         while tasks.join_next().await.is_some() {}
+        self.engine.catch_up_with_all().await;
     }
 
     /// One task for each token that was ever seen.
@@ -212,7 +214,10 @@ impl Runner {
         let Some(held) = held else { return };
         let namespace = token.namespace().unwrap_or_default();
         let target = SecretKey { namespace, name: held.secret_name };
-        let removed = self.engine.edge.remove(&target, &token.owner()).await;
+        let removed = match token.spec.target.deletion_policy {
+            DeletionPolicy::Delete => self.engine.edge.leave(&target, &token.owner()).await,
+            DeletionPolicy::Retain => Ok(()),
+        };
         let forgotten = self.state.forget(&name_of(token));
         match (removed, forgotten) {
             (Ok(()), Ok(())) => {
@@ -278,6 +283,7 @@ impl Station for Runner {
     async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
         let source = self.engine.edge.source();
         let resolved = source.resolve(token).and_then(|found| self.confirm(found));
+        let resolved = no_guest(token).and(resolved);
         let materials = resolved.and_then(|found| materials(&token.spec, found, &self.transport));
         let means = materials.as_ref().map_err(Clone::clone).and_then(|materials| {
             let credentials = materials.credentials.as_ref();
@@ -286,7 +292,9 @@ impl Station for Runner {
         });
         let facts = self.ledger.facts(uid(token)).unwrap_or_default();
         let mut snapshot = snapshot(token, (means, facts));
-        snapshot.target = self.engine.edge.look(&target_of(token))?;
+        let found = self.engine.edge.look(&target_of(token))?;
+        snapshot.target = found.map(|meta| meta.seen_by(&token.owner()));
+        snapshot.held_back = self.engine.holds_back(token, materials.as_ref().ok());
         Ok(Case { snapshot, materials: materials.ok() })
     }
 
@@ -328,10 +336,26 @@ fn snapshot(
         facts,
         means,
         target: None,
+        // Two manifests with one target are refused before anything is run.
+        rivals: Rivals::default(),
+        keys: BTreeSet::new(),
         holds: false,
+        held_back: None,
         delivery: Delivery::Watch,
         // A person waits, or a few tokens at most: nothing needs spreading.
         resumed_at: DateTime::UNIX_EPOCH,
+    }
+}
+
+/// Nobody else makes a folder under OUT.
+fn no_guest(token: &OAuthClientToken) -> Result<(), Error> {
+    match token.spec.target.creation_policy {
+        CreationPolicy::Owner => Ok(()),
+        CreationPolicy::Merge => Err(Error::new(
+            Reason::InvalidSpec,
+            "spec.target.creationPolicy: Merge is for Secrets on a cluster; in a folder \
+             tokenward is on its own: leave it out",
+        )),
     }
 }
 

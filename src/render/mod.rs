@@ -1,6 +1,6 @@
 //! From a token to the target's data. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -33,6 +33,12 @@ pub fn render(shown: &Shown) -> Data {
         data.insert(keys::TOKEN_TYPE.to_owned(), token_type.as_str().into());
     }
     data
+}
+
+/// The keys that a target may get, with these outputs of the provider's document.
+pub fn target_keys<'a>(outputs: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+    let usual = [keys::ACCESS_TOKEN, keys::TOKEN_TYPE, keys::EXPIRES_AT].map(str::to_owned);
+    usual.into_iter().chain(outputs.into_iter().cloned()).collect()
 }
 
 /// Reads back what [`render`] made of the token that expires then; `None` where the data holds no

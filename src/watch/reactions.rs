@@ -10,7 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::caches::in_order;
+use super::caches::{in_order, target_of};
 use super::{Caches, Trigger};
 use crate::api::annotations::{REFRESH_REQUESTED_AT, REVOKE_FINALIZER};
 use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
@@ -39,12 +39,21 @@ impl Caches {
         }
         match change {
             Change::Set { before, now } => {
+                let reference = ObjectRef::from_obj(*now);
+                if change.is_of_spec() {
+                    // Known before it is looked at, so that others know of a rival.
+                    self.secrets.refer(&reference, self.secrets_of(now));
+                    for token in before.iter().map(|before| &**before).chain([*now]) {
+                        self.send_rivals(outlet, token);
+                    }
+                }
                 if before.as_ref().is_none_or(|before| concerns(before, now)) {
-                    outlet.send(ObjectRef::from_obj(now));
+                    outlet.send(reference);
                 }
             }
             Change::Gone(token) => {
                 self.secrets.refer(&ObjectRef::from_obj(token), Vec::new());
+                self.send_rivals(outlet, token);
                 outlet.listener.token_gone(token);
             }
         }
@@ -127,6 +136,14 @@ impl Caches {
                 outlet.send(ObjectRef::from_obj(&*child));
                 next.push(child.name_any());
             }
+        }
+    }
+
+    /// Whoever waits for the same target, or is waited for.
+    fn send_rivals(&self, outlet: &Outlet, token: &OAuthClientToken) {
+        let own = ObjectRef::from_obj(token);
+        for user in self.secrets.users(&target_of(token)).into_iter().filter(|user| *user != own) {
+            outlet.send(user);
         }
     }
 

@@ -94,6 +94,14 @@ impl Ask {
         self.method != Method::GET
     }
 
+    /// The same, not only to see whether it could be done.
+    #[must_use]
+    pub fn in_earnest(&self) -> Self {
+        let mut same = self.clone();
+        same.query.remove("dryRun");
+        same
+    }
+
     /// Who writes.
     pub fn manager(&self) -> String {
         self.parameter("fieldManager").unwrap_or("unknown").to_owned()
@@ -105,7 +113,8 @@ impl Ask {
         let name = if resource == "events" { "" } else { name };
         let below = self.subresource.as_deref().unwrap_or_default();
         let watch = if self.is_watch() { "watch " } else { "" };
-        format!("{watch}{} {resource} {namespace}/{name} {below}", self.method)
+        let dry = if self.parameter("dryRun").is_some() { "(dry) " } else { "" };
+        format!("{watch}{dry}{} {resource} {namespace}/{name} {below}", self.method)
     }
 }
 

@@ -50,6 +50,9 @@ impl Store {
 
     /// Does what is asked.
     pub fn handle(&mut self, ask: &Ask) -> (Reply, Option<Written>) {
+        if ask.parameter("dryRun").is_some() {
+            return (self.rehearsal(ask).handle(&ask.in_earnest()).0, None);
+        }
         let done = match (&ask.method, ask.at.name.is_empty()) {
             (&Method::GET, false) => return (self.read(ask), None),
             (&Method::GET, true) => return (view::page(self, ask), None),
@@ -65,6 +68,15 @@ impl Store {
             }
             Err(refused) => (refused, None),
         }
+    }
+
+    /// A store that has nothing but the object that is meant.
+    fn rehearsal(&self, ask: &Ask) -> Self {
+        let named = ask.body["metadata"]["name"].as_str().filter(|_| ask.at.name.is_empty());
+        let name = named.unwrap_or(&ask.at.name).to_owned();
+        let at = Place { name, ..ask.at.clone() };
+        let objects = self.objects.get(&at).map(|object| (at, object.clone()));
+        Self { objects: objects.into_iter().collect(), now: self.now.clone(), ..Self::default() }
     }
 
     fn read(&self, ask: &Ask) -> Reply {
