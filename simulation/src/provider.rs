@@ -201,10 +201,16 @@ impl Link {
             Some(Sabotage::OneLine) => self.world.line.acquire().await.ok(),
             _ => None,
         };
-        match timeout(REQUEST_TIMEOUT, self.exchange(&request)).await {
+        let answered = match timeout(REQUEST_TIMEOUT, self.exchange(&request)).await {
             Ok(answered) => answered,
             Err(_) => Err(Error::new(Reason::ProviderTimeout, "no answer in time")),
+        };
+        if answered.is_err() {
+            let client = form(&request).remove("client_id").unwrap_or_default();
+            let (process, nothing) = (&self.process, (&*client, &Meant::Failed));
+            self.world.judge(|judge, now| judge.heard(process, nothing, now));
         }
+        answered
     }
 
     async fn exchange(&self, request: &Request) -> Result<Response, Error> {
