@@ -125,13 +125,12 @@ impl Transport {
         self.admits_url(&request.url, request.provenance)?;
         let host = request.url.host_str().unwrap_or_default().to_owned();
         debug!(host, "sending a token request");
-        let (sent_at, sent) = match &self.carrier {
-            Some(carrier) => (self.clock.now(), carrier.carry(into_http(request)).await),
-            None => {
-                let client = self.client(&request)?;
-                let sent = (self.clock.now(), client.execute(into_http(request)).await);
-                (sent.0, sent.1.map_err(|error| describe(&error, &host)))
-            }
+        let (sent_at, sent) = if let Some(carrier) = &self.carrier {
+            (self.clock.now(), carrier.carry(into_http(request)).await)
+        } else {
+            let client = self.client(&request)?;
+            let sent = (self.clock.now(), client.execute(into_http(request)).await);
+            (sent.0, sent.1.map_err(|error| describe(&error, &host)))
         };
         let response = sent?;
         let status = response.status().as_u16();
