@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tracing::{debug, info, warn};
 
-use crate::act::{Case, ClusterEdge, Engine, Tools};
+use crate::act::{Case, ClusterEdge, Engine, Tools, outline};
 use crate::api::OAuthClientToken;
 use crate::clock::Clock;
 use crate::decide::{
@@ -25,7 +25,7 @@ use crate::oauth::{Digester, Transport};
 use crate::record::{Ledger, ProviderRecorder, Recorder, Transition};
 use crate::runtime::Access;
 use crate::watch::{
-    Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means,
+    Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means, shape,
 };
 
 /// Until a token is looked at again that could not be read or recorded.
@@ -158,10 +158,13 @@ impl Station for Context {
             Ok(materials) => self.means(materials).await?,
             Err(error) => Err(error.clone()),
         };
+        let endpoint = materials.as_ref().ok().map(|materials| &*materials.endpoint);
+        let shape = shape(&token.spec, endpoint);
         let mut snapshot = Snapshot {
             token: Arc::clone(token),
             facts: Facts::default(),
             means,
+            shape: outline(&shape),
             target: None,
             holds: true,
             delivery: Delivery::Volume,
@@ -173,7 +176,7 @@ impl Station for Context {
         };
         snapshot.target = self.look(&target).await?.map(|meta| (*meta).clone());
         snapshot.facts = self.facts(&snapshot);
-        Ok(Case { snapshot, materials: materials.ok() })
+        Ok(Case { snapshot, materials: materials.ok(), shape })
     }
 
     async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {

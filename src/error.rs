@@ -77,6 +77,8 @@ reasons! {
     CredentialsKeyMissing => Waiting,
     /// A credential cannot be used as it is.
     InvalidCredentials => Permanent,
+    /// The token cannot be shown in the shape that its target declares.
+    TargetNotRendered => Permanent,
     /// The target Secret is somebody else's.
     SecretNotOwned => Permanent,
     /// A Secret type that is never read or written.

@@ -1,6 +1,5 @@
 //! The cluster edge: Secrets behind the API server.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
@@ -20,7 +19,7 @@ use crate::decide::{FinalizerChange, Holder, SecretKey, TargetMeta, holder, not_
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
-use crate::runtime::{Access, ApiError, in_time, names_uid};
+use crate::runtime::{Access, ApiError, in_time, names_type, names_uid};
 use crate::watch::{SecretIndex, handed_over};
 
 /// API requests of ours under way at once. More gains little: the API server is the bound.
@@ -40,7 +39,7 @@ pub struct ClusterEdge {
 }
 
 /// What became of one round of a write.
-enum Round {
+pub(super) enum Round {
     Written(Box<PartialObjectMeta<Secret>>),
     /// The target is not as it was: look again.
     Changed,
@@ -93,7 +92,7 @@ impl ClusterEdge {
     /// A new Secret is made by POST, so that a race with its true owner fails.
     async fn create(&self, write: &TargetWrite) -> Result<Round, Error> {
         let mut secret = secret(write);
-        secret.type_ = Some("Opaque".to_owned());
+        secret.type_.get_or_insert_with(|| "Opaque".to_owned());
         let parameters =
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let api = self.secrets(&write.key.namespace);
@@ -117,6 +116,9 @@ impl ClusterEdge {
             // 409: another version, or gone. 422 on the uid: deleted and made again.
             Err(ApiError::Refused(status)) if status.is_conflict() => Ok(Round::Changed),
             Err(ApiError::Refused(status)) if names_uid(&status) => Ok(Round::Changed),
+            Err(ApiError::Refused(status)) if names_type(&status) => {
+                self.give_way(write, meta).await
+            }
             Err(error) => Err(write_failed(&write.key, &error)),
         }
     }
@@ -273,9 +275,9 @@ impl Edge for ClusterEdge {
     }
 }
 
-fn secret(write: &TargetWrite) -> Secret {
-    let annotations =
-        write.annotations.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+pub(super) fn secret(write: &TargetWrite) -> Secret {
+    let mut labels = write.labels.clone();
+    labels.insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
     let data = write
         .data
         .iter()
@@ -284,12 +286,13 @@ fn secret(write: &TargetWrite) -> Secret {
         metadata: ObjectMeta {
             name: Some(write.key.name.clone()),
             namespace: Some(write.key.namespace.clone()),
-            labels: Some(BTreeMap::from([(MANAGED_BY.to_owned(), MANAGER.to_owned())])),
-            annotations: Some(annotations.collect()),
+            labels: Some(labels),
+            annotations: Some(write.annotations.clone()),
             owner_references: Some(vec![owner_reference(&write.owner)]),
             ..ObjectMeta::default()
         },
         data: Some(data.collect()),
+        type_: write.type_.clone(),
         ..Secret::default()
     }
 }

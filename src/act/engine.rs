@@ -15,13 +15,13 @@ use super::supply::{Supplied, credentials};
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
-    EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
+    EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, REFRESH_AT, SHAPE, format_time, whole_seconds,
 };
 use crate::clock::Clock;
 use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey, ownership};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
-use crate::render::{Data, Shown, read_back, render};
+use crate::render::{Data, Place, Rendered, Shown, Times, read_back};
 use crate::watch::Materials;
 
 /// Carries out plans.
@@ -145,6 +145,7 @@ impl<E: Edge> Engine<E> {
             at: self.clock.now(),
             seen: seen(case),
             inputs: Some(inputs.clone()),
+            shape: shape_of(case),
             refresh_request: order.refresh_request.clone(),
             without_target: order.without_target,
             remark: remark.clone(),
@@ -220,7 +221,7 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Outcome::Failed { error, attempt: self.attempt(case) },
         };
         let data = data.unwrap_or_default();
-        let Some(shown) = read_back(&data, held.expires_at, &held.outputs) else {
+        let Some(shown) = read_back(&data, times(&held), &held.outputs) else {
             return already_there(case, from, &data).unwrap_or(Outcome::NothingToWriteAgain);
         };
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
@@ -229,6 +230,9 @@ impl<E: Edge> Engine<E> {
             Ok(()) => {
                 self.leave(case, from).await;
                 Outcome::WrittenAgain { held }
+            }
+            Err(error) if error.reason() == Reason::TargetNotRendered => {
+                Outcome::NotRendered { shape: shape_of(case) }
             }
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
         }
@@ -261,7 +265,7 @@ impl<E: Edge> Engine<E> {
         let shown = Shown {
             access_token: issued.access_token,
             token_type: issued.token_type,
-            expires_at: held.expires_at,
+            times: times(&held),
             outputs: issued.outputs,
         };
         self.write(case, &held, (shown, inputs.to_owned())).await?;
@@ -284,17 +288,30 @@ impl<E: Edge> Engine<E> {
         held: &HeldToken,
         (shown, inputs): (Shown, String),
     ) -> Result<(), Error> {
+        let shape = case.shape.as_ref().map_err(Clone::clone)?;
         let owner = case.snapshot.owner();
-        let annotations = BTreeMap::from([
+        let place = Place {
+            namespace: &owner.namespace,
+            name: &owner.name,
+            secret_name: &held.secret_name,
+        };
+        let Rendered { type_, labels, annotations, data } = shape.render(&shown, place)?;
+        let own = [
             (ISSUED_AT, format_time(held.issued_at)),
             (EXPIRES_AT, format_time(held.expires_at)),
             (REFRESH_AT, format_time(held.refresh_at)),
             (INPUTS, inputs),
             (OWNER, owner.to_string()),
-        ]);
+            (SHAPE, shape.digest().to_owned()),
+            (OUTPUTS, held.outputs.join(",")),
+        ];
+        let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
+        // What is empty says nothing.
+        let own = own.filter(|(key, value)| !(value.is_empty() && key != INPUTS));
+        let annotations: BTreeMap<_, _> = annotations.into_iter().chain(own).collect();
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();
-        self.edge.write(TargetWrite { key, owner, annotations, data: render(&shown), seen }).await
+        self.edge.write(TargetWrite { key, owner, type_, labels, annotations, data, seen }).await
     }
 
     /// Removes the Secret that was the target before, if the target was renamed.
@@ -327,6 +344,15 @@ pub struct Tools {
     pub stopping: CancellationToken,
 }
 
+fn times(held: &HeldToken) -> Times {
+    let HeldToken { issued_at, expires_at, refresh_at, .. } = *held;
+    Times { issued_at, expires_at, refresh_at }
+}
+
+fn shape_of(case: &Case) -> String {
+    case.shape.as_ref().map(|shape| shape.digest().to_owned()).unwrap_or_default()
+}
+
 fn seen(case: &Case) -> String {
     case.snapshot.means.as_ref().map(|means| means.seen.clone()).unwrap_or_default()
 }
@@ -336,7 +362,7 @@ fn already_there(case: &Case, name: &str, data: &Data) -> Option<Outcome> {
     let target = case.snapshot.target.as_ref().filter(|_| name == case.snapshot.secret_name())?;
     let found = HeldToken::of_target(target, name)?;
     let held = case.snapshot.facts.held.as_ref()?;
-    (found.issued_at > held.issued_at).then(|| read_back(data, found.expires_at, &[])).flatten()?;
+    (found.issued_at > held.issued_at).then(|| read_back(data, times(&found), &[])).flatten()?;
     Some(Outcome::WrittenAgain { held: found })
 }
 

@@ -12,6 +12,10 @@ pub const REFRESH_AT: &str = "tokenward.dev/refresh-at";
 pub const INPUTS: &str = "tokenward.dev/inputs";
 /// On a target: the resource that it belongs to, see [`Owner`].
 pub const OWNER: &str = "tokenward.dev/owner";
+/// On a target: digest of the shape that its spec declares, where it declares any.
+pub const SHAPE: &str = "tokenward.dev/shape";
+/// On a target: the keys that the provider's document adds, where it adds any, by commas.
+pub const OUTPUTS: &str = "tokenward.dev/outputs";
 /// On a Secret that is not ours: the name of the token that may take it over.
 pub const ALLOW: &str = "tokenward.dev/allow";
 /// On a Secret that keeps what a provider renewed: the name of the credentials Secret.

@@ -54,6 +54,12 @@ pub enum Outcome {
         /// Why it was not.
         error: Option<Error>,
     },
+    /// The token that was there does not come to the shape that is declared now: a fetch must
+    /// follow.
+    NotRendered {
+        /// See [`super::Outline::digest`].
+        shape: String,
+    },
     /// The token that was there is not good enough to be written again: a fetch must follow.
     NothingToWriteAgain,
 }
@@ -67,6 +73,8 @@ pub struct Attempt {
     pub seen: String,
     /// Digest of the inputs, where it came that far.
     pub inputs: Option<String>,
+    /// The target's shape, see [`super::Outline::digest`].
+    pub shape: String,
     /// The refresh request that it answers.
     pub refresh_request: Option<String>,
     /// Whether there was no good token to fall back on.
@@ -100,19 +108,14 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson) -> Facts {
             set_back(facts, error, lesson)
         }
         Outcome::Failed { error, attempt } => failed(facts, error, attempt, lesson),
-        Outcome::WrittenAgain { held } => Facts {
-            held: Some(held),
-            repairs: Some(repaired(facts.repairs, lesson.now)),
-            attempted_without_target: false,
-            setback: None,
-            ..facts
-        },
+        Outcome::WrittenAgain { held } => written_again(facts, held, lesson),
         Outcome::Parted => Facts { parted: true, ..facts },
         Outcome::Finalizer { change, generation, error } => {
             let tried = tried(&facts, (change, generation, error), lesson);
             Facts { finalizer: Some(tried), ..facts }
         }
         Outcome::Revoked { next } => Facts { revoke_at: next, ..facts },
+        Outcome::NotRendered { shape } => Facts { unrendered: Some(shape), setback: None, ..facts },
         Outcome::NothingToWriteAgain => Facts { held: None, setback: None, ..facts },
     }
 }
@@ -153,10 +156,38 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson) ->
         throttled_until: None,
         failure: None,
         attempted_without_target: false,
+        unrendered: None,
         secret_key: attempt.secret_key.clone(),
         revoke_at: [facts.revoke_at, attempt.revoke_at].into_iter().flatten().min(),
         ..attempted(facts, attempt)
     }
+}
+
+fn written_again(facts: Facts, held: HeldToken, lesson: Lesson) -> Facts {
+    let facts = Facts {
+        held: Some(held),
+        repairs: Some(repaired(facts.repairs, lesson.now)),
+        attempted_without_target: false,
+        unrendered: None,
+        setback: None,
+        ..facts
+    };
+    match is_of_shape(facts.failure.as_ref()) {
+        // It was the shape, and that is mended.
+        true => Facts {
+            consecutive_failures: 0,
+            failures_of_a_kind: 0,
+            retry_at: None,
+            failure: None,
+            ..facts
+        },
+        false => facts,
+    }
+}
+
+/// Whether a token was had, and could not be shown.
+pub(super) fn is_of_shape(failure: Option<&Error>) -> bool {
+    failure.is_some_and(|failure| failure.reason() == Reason::TargetNotRendered)
 }
 
 fn repaired(before: Option<Repairs>, now: DateTime<Utc>) -> Repairs {
@@ -240,6 +271,7 @@ fn attempted(facts: Facts, attempt: Attempt) -> Facts {
     Facts {
         last_attempt_at: Some(attempt.at),
         attempted: attempt.inputs.or(facts.attempted),
+        attempted_shape: Some(attempt.shape),
         seen: seen.or(facts.seen),
         handled_refresh_request: attempt.refresh_request.or(facts.handled_refresh_request),
         setback: None,

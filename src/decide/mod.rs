@@ -14,6 +14,8 @@ mod plan;
 mod purity_tests;
 mod schedule;
 #[cfg(test)]
+mod shape_tests;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod simulation_tests;
@@ -30,4 +32,4 @@ pub use ownership::{Holder, holder, not_owned, ownership};
 pub use parents::{Parent, parents};
 pub use plan::{FetchOrder, Plan, Verdicts, decide};
 pub use schedule::{Delivery, Pace};
-pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};
+pub use snapshot::{ControllerRef, Means, Outline, Snapshot, TargetMeta};

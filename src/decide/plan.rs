@@ -107,6 +107,9 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     if snapshot.facts.revoke_at.is_some_and(|at| at <= now) {
         return Plan::Revoke;
     }
+    if let Err(error) = &snapshot.shape {
+        return view.refuse(error);
+    }
     let mend = view.mend();
     // What failed to be mended must not keep everything else from its turn.
     if let (Some(mend), None) = (&mend, &snapshot.facts.setback) {

@@ -101,6 +101,7 @@ impl World {
                 token: Arc::new(token()),
                 facts: Facts::default(),
                 means: Ok(means),
+                shape: Ok(Outline::default()),
                 target: None,
                 holds: true,
                 delivery: Delivery::Volume,

@@ -74,6 +74,8 @@ pub(super) fn written(held: &HeldToken, owner: &crate::api::annotations::Owner) 
         }),
         labelled: true,
         owned_keys: keys.map(str::to_owned).into(),
+        owned_labels: Some([].into()),
+        owned_annotations: [].into(),
     }
 }
 
@@ -123,6 +125,7 @@ impl Scene {
             token: Arc::new(token()),
             facts: Facts::default(),
             means: Ok(Means { seen: SEEN.into(), min_interval: None, max_interval: None }),
+            shape: Ok(Outline::default()),
             target: None,
             holds: true,
             delivery: Delivery::Volume,
@@ -185,6 +188,18 @@ impl Scene {
             let annotations = token.metadata.annotations.get_or_insert_default();
             annotations.insert(REFRESH_REQUESTED_AT.into(), value.into());
         })
+    }
+
+    /// The target is declared to have this shape, with a key, a label and an annotation.
+    pub(super) fn shaped(mut self, digest: &str) -> Self {
+        let names = |name: &str| [name.to_owned()].into();
+        self.0.shape = Ok(Outline {
+            digest: digest.into(),
+            keys: names("header"),
+            labels: names("team"),
+            annotations: names("note"),
+        });
+        self
     }
 
     pub(super) fn suspended(self) -> Self {

@@ -16,16 +16,16 @@ use super::Source;
 use super::edge::LocalEdge;
 use super::generations::generations;
 use super::state::State;
-use crate::act::{Case, Edge, Engine, Tools};
+use crate::act::{Case, Edge, Engine, Tools, outline};
 use crate::api::conditions::{self, FRESH, READY};
 use crate::api::{OAuthClientToken, RevokeOn};
 use crate::clock::Clock;
-use crate::decide::{Delivery, Facts, Holder, Means, SecretKey, Snapshot, holder};
+use crate::decide::{Delivery, Facts, Holder, Means, Outline, SecretKey, Snapshot, holder};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport, TransportSettings};
 use crate::record::{Ledger, Transition, notices};
-use crate::watch::{Resolved, materials, means};
+use crate::watch::{Resolved, materials, means, shape};
 
 /// Until a token is looked at again that could not be read or recorded.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -283,9 +283,12 @@ impl Station for Runner {
             Ok(means(materials, &version.transpose()?.unwrap_or_default(), &self.digester))
         });
         let facts = self.ledger.facts(uid(token)).unwrap_or_default();
+        let endpoint = materials.as_ref().ok().map(|materials| &*materials.endpoint);
+        let shape = shape(&token.spec, endpoint);
         let mut snapshot = snapshot(token, (means, facts));
+        snapshot.shape = outline(&shape);
         snapshot.target = self.engine.edge.look(&target_of(token))?;
-        Ok(Case { snapshot, materials: materials.ok() })
+        Ok(Case { snapshot, materials: materials.ok(), shape })
     }
 
     async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
@@ -325,6 +328,7 @@ fn snapshot(
         token: Arc::clone(token),
         facts,
         means,
+        shape: Ok(Outline::default()),
         target: None,
         holds: false,
         delivery: Delivery::Watch,

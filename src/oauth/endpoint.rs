@@ -117,6 +117,11 @@ impl Endpoint {
         self.max_interval
     }
 
+    /// The further keys that a target may hold.
+    pub fn output_names(&self) -> impl Iterator<Item = &str> {
+        self.response.outputs.keys().map(String::as_str)
+    }
+
     /// What the token's spec and its credentials have to bring.
     pub fn needs(&self) -> &Needs {
         &self.needs

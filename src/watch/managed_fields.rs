@@ -11,12 +11,17 @@ use serde_json::{Map, Value};
 
 use crate::api::MANAGER;
 
-/// The data keys that are as we wrote them.
-pub(super) fn owned_data_keys(entries: &[ManagedFieldsEntry]) -> BTreeSet<String> {
+/// Where the names are that may be ours.
+pub(super) const DATA: &str = "/f:data";
+pub(super) const LABELS: &str = "/f:metadata/f:labels";
+pub(super) const ANNOTATIONS: &str = "/f:metadata/f:annotations";
+
+/// The data keys, labels or annotations that are as we wrote them.
+pub(super) fn owned(entries: &[ManagedFieldsEntry], at: &str) -> BTreeSet<String> {
     entries
         .iter()
         .filter(|entry| is_ours(entry))
-        .filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:data")?.as_object())
+        .filter_map(|entry| entry.fields_v1.as_ref()?.0.pointer(at)?.as_object())
         .flat_map(Map::keys)
         .filter_map(|key| key.strip_prefix("f:").map(str::to_owned))
         .collect()
@@ -80,7 +85,8 @@ mod tests {
             entry("tokenward", "Apply", json!({"f:data": {".": {}, "f:access_token": {}}})),
             entry("kubectl-edit", "Update", json!({"f:data": {"f:expires_at": {}}})),
         ];
-        assert_eq!(owned_data_keys(&entries), BTreeSet::from(["access_token".to_owned()]));
+        assert_eq!(owned(&entries, DATA), BTreeSet::from(["access_token".to_owned()]));
+        assert_eq!(owned(&entries, LABELS), BTreeSet::new());
     }
 
     #[test]

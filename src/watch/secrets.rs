@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
-use super::managed_fields::owned_data_keys;
+use super::managed_fields::{ANNOTATIONS, DATA, LABELS, owned};
 use super::references::References;
 use super::{Scope, Trigger};
 use crate::api::{GROUP, MANAGED_BY, MANAGER};
@@ -190,6 +190,7 @@ impl TargetMeta {
         let annotations = meta.annotations.iter().flatten();
         let references = meta.owner_references.iter().flatten();
         let labels = meta.labels.as_ref();
+        let entries = meta.managed_fields.as_deref().unwrap_or_default();
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
@@ -208,7 +209,9 @@ impl TargetMeta {
             labelled: labels
                 .and_then(|labels| labels.get(MANAGED_BY))
                 .is_some_and(|by| by == MANAGER),
-            owned_keys: owned_data_keys(meta.managed_fields.as_deref().unwrap_or_default()),
+            owned_keys: owned(entries, DATA),
+            owned_labels: Some(owned(entries, LABELS)),
+            owned_annotations: owned(entries, ANNOTATIONS),
         }
     }
 }
