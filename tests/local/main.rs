@@ -24,3 +24,4 @@ mod renewed;
 mod revocation;
 #[path = "../cluster/leaks/search.rs"]
 mod search;
+mod shapes;
