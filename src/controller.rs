@@ -14,10 +14,10 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tracing::{debug, info, warn};
 
 use crate::act::{Case, ClusterEdge, Engine, Tools, outline};
-use crate::api::OAuthClientToken;
+use crate::api::{Delivery, OAuthClientToken};
 use crate::clock::Clock;
 use crate::decide::{
-    Delivery, Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, finalizer_change, holder,
+    Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, finalizer_change, holder,
 };
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};

@@ -12,7 +12,7 @@ use crate::act::{Case, Edge, Engine};
 use crate::api::OAuthClientToken;
 use crate::api::conditions::Stamp;
 use crate::clock::Clock;
-use crate::decide::{Lesson, Outcome, Plan, decide};
+use crate::decide::{Lesson, Outcome, Plan, decide, meanwhile};
 use crate::error::Error;
 use crate::record::{Ledger, Standing, Transition, status};
 use crate::runtime::random;
@@ -69,7 +69,7 @@ pub async fn settle<S: Station>(
                 write_down(station, token, standing).await?;
                 return Ok(until.map(|until| wait(until, station.clock().now())));
             }
-            plan => match station.engine().carry_out(&case, plan).await {
+            plan => match carry_out(station, &case, plan).await {
                 Some(outcome) => learn(station, &case, outcome),
                 // The process is ending.
                 None => return Ok(None),
@@ -81,10 +81,42 @@ pub async fn settle<S: Station>(
     Ok(Some(PAUSE))
 }
 
+/// Carries a plan out. Should the token expire meanwhile, that is told, and acted on, at once.
+async fn carry_out<S: Station>(station: &S, case: &Case, plan: Plan) -> Option<Outcome> {
+    let mut work = Box::pin(station.engine().carry_out(case, plan));
+    let now = station.clock().now();
+    let expiry = case.snapshot.facts.held.as_ref().map(|held| held.expires_at);
+    let Some(expiry) = expiry.filter(|expiry| *expiry > now) else { return work.await };
+    tokio::select! {
+        outcome = &mut work => return outcome,
+        () = tokio::time::sleep((expiry - now).to_std().unwrap_or_default()) => {}
+    }
+    let (outcome, told) = tokio::join!(work, Box::pin(expire(station, case)));
+    if let Err(error) = told {
+        let owner = case.snapshot.owner();
+        warn!(namespace = owner.namespace, name = owner.name, %error, "its expiry is told later");
+    }
+    outcome
+}
+
+/// Tells that a token has expired while work on it is under way.
+async fn expire<S: Station>(station: &S, case: &Case) -> Result<(), Error> {
+    let now = station.clock().now();
+    let (verdicts, withdraw) = meanwhile(&case.snapshot, now);
+    if let Some(plan) = withdraw
+        && let Some(outcome) = station.engine().carry_out(case, plan).await
+    {
+        learn(station, case, outcome);
+    }
+    let token = &case.snapshot.token;
+    let stamp = Stamp { now, generation: token.metadata.generation };
+    write_down(station, token, Standing { verdicts, next_attempt_at: None, stamp }).await
+}
+
 fn learn<S: Station>(station: &S, case: &Case, outcome: Outcome) {
     let lesson = Lesson {
         now: station.clock().now(),
-        min_interval: case.snapshot.means.as_ref().ok().and_then(|means| means.min_interval),
+        min_interval: case.snapshot.means.as_ref().ok().and_then(|means| means.limits.min_interval),
         random: random(),
     };
     station.ledger().learn(uid(&case.snapshot.token), outcome, lesson);

@@ -22,6 +22,8 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// A clock of ours that is off by less is not to blame for a refused assertion.
 const SKEW: TimeDelta = TimeDelta::seconds(20);
+/// A person is told of clocks that differ by more.
+const WORTH_TELLING: TimeDelta = TimeDelta::seconds(30);
 /// No clock of ours is off by more: a provider that says so gets no assertion for another day.
 const FARTHEST_SKEW: TimeDelta = TimeDelta::hours(1);
 
@@ -33,6 +35,18 @@ pub(super) struct Asked {
     pub(super) renewed: Renewed,
     /// The key of the credentials Secret whose secret was sent last, where there are several.
     pub(super) secret_key: Option<String>,
+    /// By how much the provider's clock is ahead of ours, where its answer told the time.
+    pub(super) skew: Option<TimeDelta>,
+}
+
+impl Asked {
+    /// What a person should know of the clocks.
+    pub(super) fn clock_remark(&self) -> Option<String> {
+        let skew = self.skew.filter(|skew| skew.abs() > WORTH_TELLING)?;
+        let ahead = if skew > TimeDelta::zero() { "ahead of" } else { "behind" };
+        let seconds = skew.num_seconds().abs();
+        Some(format!("the provider's clock is {seconds} s {ahead} ours: see that ours is right"))
+    }
 }
 
 /// What differs from one try to the next.
@@ -55,10 +69,12 @@ impl<E: Edge> Engine<E> {
         let mut keys = secrets_in_order(secret_keys(materials), supplies, first);
         supplies.secret_key = keys.pop();
         let mut next = Try { keys, skew: TimeDelta::zero() };
+        let mut skew = None;
         loop {
             let mut renewed = Renewed::default();
             let issued = match self.once(materials, supplies, next.skew).await {
                 Some((issued, answer)) => {
+                    skew = answer.as_ref().and_then(Answer::clock_skew).or(skew);
                     let answered = answer.as_ref().map(|answer| materials.endpoint.renewed(answer));
                     renewed = answered.unwrap_or_default();
                     if let Err(error) = &issued
@@ -74,7 +90,7 @@ impl<E: Edge> Engine<E> {
                 }
                 None => None,
             };
-            return Asked { issued, renewed, secret_key: supplies.secret_key.take() };
+            return Asked { issued, renewed, secret_key: supplies.secret_key.take(), skew };
         }
     }
 

@@ -15,13 +15,14 @@ use super::supply::{Supplied, credentials};
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
-    EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, REFRESH_AT, SHAPE, format_time, whole_seconds,
+    EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, Owner, REFRESH_AT, SHAPE, format_time,
+    whole_seconds,
 };
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, SecretKey, ownership};
+use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, Renewal, SecretKey, ownership};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
-use crate::render::{Data, Place, Rendered, Shown, Times, read_back};
+use crate::render::{Data, Place, Rendered, Shape, Shown, Times, read_back};
 use crate::watch::Materials;
 
 /// Carries out plans.
@@ -39,9 +40,15 @@ pub struct Engine<E> {
     gates: Gates,
 }
 
+/// What is said of a token that ends with the one before it.
+const NO_LONGER: &str = "the new token ends no later than the former one: all tokens of the \
+                         session that it comes from end together";
+
 /// A token that is to be written.
 struct Fetched<'a> {
     issued: Issued,
+    fingerprint: String,
+    renewal: Renewal,
     order: &'a FetchOrder,
     inputs: &'a str,
 }
@@ -78,6 +85,7 @@ impl<E: Edge> Engine<E> {
             (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
             (Plan::Revoke, _) => Some(self.revoke_due(case).await),
+            (Plan::Withdraw(held), _) => Some(self.withdraw(case, held).await),
             (Plan::Part, _) => {
                 self.part(case).await;
                 Some(Outcome::Parted)
@@ -153,6 +161,7 @@ impl<E: Edge> Engine<E> {
         };
         let last = case.snapshot.facts.secret_key.as_deref();
         let asked = self.ask(materials, &mut supplies, last).await;
+        let remark: Vec<String> = remark.into_iter().chain(asked.clock_remark()).collect();
         attempt.secret_key = asked.secret_key;
         if let Err(error) = self.keep_renewed(materials, &supplies, asked.renewed).await {
             return Some(Outcome::Failed { error, attempt });
@@ -170,14 +179,14 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Some(Outcome::Failed { error, attempt }),
         };
         drop(supplies);
-        let wanted = !case.snapshot.token.spec.revoke.is_empty();
-        let deaf = (wanted && !materials.endpoint.can_revoke()).then(|| CANNOT_REVOKE.to_owned());
-        let kept = is_kept_alive(case, materials).then(|| KEPT_ALIVE.to_owned());
-        let remarks = remark.into_iter().chain(issued.warnings.drain(..)).chain(deaf).chain(kept);
-        let remarks: Vec<String> = remarks.collect();
+        let fingerprint = self.digester.token(&issued.access_token);
+        let Life { issued_at, expires_at } = issued.life;
+        let renewal = order.renewal(&fingerprint, issued_at, expires_at);
+        let told = remark.into_iter().chain(issued.warnings.drain(..));
+        let remarks: Vec<String> = told.chain(remarks(case, materials, renewal)).collect();
         attempt.remark = (!remarks.is_empty()).then(|| remarks.join("; "));
         let former = self.former(case, (materials, &inputs), &order).await;
-        let fetched = Fetched { issued, order: &order, inputs: &inputs };
+        let fetched = Fetched { issued, fingerprint, renewal, order: &order, inputs: &inputs };
         Some(match self.publish(case, fetched).await {
             Ok(held) => {
                 attempt.revoke_at = self.retire(case, (&order, &held), former);
@@ -226,14 +235,27 @@ impl<E: Edge> Engine<E> {
         };
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        match self.write(case, &held, (shown, inputs)).await {
+        let Ok(rendered) = rendered(case, &shown) else {
+            return Outcome::NotRendered { shape: shape_of(case) };
+        };
+        match self.write(case, &held, (rendered, inputs)).await {
             Ok(()) => {
                 self.leave(case, from).await;
                 Outcome::WrittenAgain { held }
             }
-            Err(error) if error.reason() == Reason::TargetNotRendered => {
-                Outcome::NotRendered { shape: shape_of(case) }
-            }
+            Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
+        }
+    }
+
+    /// Takes the keys of an expired token out of its target; whose it is and since when stays told.
+    async fn withdraw(&self, case: &Case, held: HeldToken) -> Outcome {
+        let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
+        let owner = case.snapshot.owner();
+        let bare = Shape::default();
+        let shape = case.shape.as_ref().unwrap_or(&bare);
+        let empty = shape.without_token(times(&held), place(&owner, &held.secret_name));
+        match self.write(case, &held, (empty, inputs)).await {
+            Ok(()) => Outcome::Withdrawn,
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
         }
     }
@@ -249,18 +271,18 @@ impl<E: Edge> Engine<E> {
     }
 
     async fn publish(&self, case: &Case, fetched: Fetched<'_>) -> Result<HeldToken, Error> {
-        let Fetched { issued, order, inputs } = fetched;
-        let fingerprint = self.digester.token(&issued.access_token);
+        let Fetched { issued, fingerprint, renewal, order, inputs } = fetched;
         let Life { issued_at, expires_at } = issued.life;
         let held = HeldToken {
             issued_at: whole_seconds(issued_at),
             expires_at: whole_seconds(expires_at),
-            refresh_at: whole_seconds(order.refresh_at(&fingerprint, issued_at, expires_at)),
+            refresh_at: whole_seconds(order.refresh_at(renewal, issued_at, expires_at)),
             token_type: issued.token_type.clone(),
             scopes: issued.scopes,
             outputs: issued.outputs.keys().cloned().collect(),
             secret_name: case.snapshot.secret_name().to_owned(),
             fingerprint: Some(fingerprint),
+            repeated: renewal == Renewal::Same,
         };
         let shown = Shown {
             access_token: issued.access_token,
@@ -268,7 +290,7 @@ impl<E: Edge> Engine<E> {
             times: times(&held),
             outputs: issued.outputs,
         };
-        self.write(case, &held, (shown, inputs.to_owned())).await?;
+        self.write(case, &held, (rendered(case, &shown)?, inputs.to_owned())).await?;
         if let Some(old) = &order.held {
             self.leave(case, &old.secret_name).await;
         }
@@ -286,23 +308,17 @@ impl<E: Edge> Engine<E> {
         &self,
         case: &Case,
         held: &HeldToken,
-        (shown, inputs): (Shown, String),
+        (rendered, inputs): (Rendered, String),
     ) -> Result<(), Error> {
-        let shape = case.shape.as_ref().map_err(Clone::clone)?;
+        let Rendered { type_, labels, annotations, data } = rendered;
         let owner = case.snapshot.owner();
-        let place = Place {
-            namespace: &owner.namespace,
-            name: &owner.name,
-            secret_name: &held.secret_name,
-        };
-        let Rendered { type_, labels, annotations, data } = shape.render(&shown, place)?;
         let own = [
             (ISSUED_AT, format_time(held.issued_at)),
             (EXPIRES_AT, format_time(held.expires_at)),
             (REFRESH_AT, format_time(held.refresh_at)),
             (INPUTS, inputs),
             (OWNER, owner.to_string()),
-            (SHAPE, shape.digest().to_owned()),
+            (SHAPE, shape_of(case)),
             (OUTPUTS, held.outputs.join(",")),
         ];
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
@@ -344,6 +360,16 @@ pub struct Tools {
     pub stopping: CancellationToken,
 }
 
+/// A token in the shape that its target declares.
+fn rendered(case: &Case, shown: &Shown) -> Result<Rendered, Error> {
+    let shape = case.shape.as_ref().map_err(Clone::clone)?;
+    shape.render(shown, place(&case.snapshot.owner(), case.snapshot.secret_name()))
+}
+
+fn place<'a>(owner: &'a Owner, secret_name: &'a str) -> Place<'a> {
+    Place { namespace: &owner.namespace, name: &owner.name, secret_name }
+}
+
 fn times(held: &HeldToken) -> Times {
     let HeldToken { issued_at, expires_at, refresh_at, .. } = *held;
     Times { issued_at, expires_at, refresh_at }
@@ -355,6 +381,21 @@ fn shape_of(case: &Case) -> String {
 
 fn seen(case: &Case) -> String {
     case.snapshot.means.as_ref().map(|means| means.seen.clone()).unwrap_or_default()
+}
+
+/// What a person should know of how a token fits what is asked of it.
+fn remarks(case: &Case, materials: &Materials, renewal: Renewal) -> Vec<String> {
+    let revoke = !case.snapshot.token.spec.revoke.is_empty();
+    let deaf = revoke && !materials.endpoint.can_revoke();
+    [
+        (deaf, CANNOT_REVOKE),
+        (is_kept_alive(case, materials), KEPT_ALIVE),
+        (renewal == Renewal::NoLonger, NO_LONGER),
+    ]
+    .into_iter()
+    .filter(|(holds, _)| *holds)
+    .map(|(_, remark)| remark.to_owned())
+    .collect()
 }
 
 /// A later token than the one that is remembered: a write whose answer was lost had its effect.

@@ -8,6 +8,7 @@ mod crds;
 mod document;
 mod formats;
 mod provider;
+mod refresh;
 mod target;
 mod token;
 
@@ -24,6 +25,7 @@ pub use formats::{
     FluxGit, Formats, Json, Netrc,
 };
 pub use provider::{OAuthProvider, ProviderStatus};
+pub use refresh::{Delivery, OnExpiry, Refresh};
 pub use target::{Target, TargetTemplate};
 pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::annotations::Owner;
+use super::refresh::{OnExpiry, Refresh};
 use super::schema;
 use super::target::Target;
 
@@ -70,6 +71,14 @@ pub struct OAuthClientTokenSpec {
     /// Where the token goes.
     #[serde(default, skip_serializing_if = "Target::is_empty")]
     pub target: Target,
+    /// When the next token is asked for.
+    #[serde(default, skip_serializing_if = "Refresh::is_empty")]
+    pub refresh: Refresh,
+    /// What happens to a token that expired because no other could be had: `Keep`, it stays where it
+    /// is (the default), or `Remove`, its keys leave the target, so that no workload reads it.
+    #[serde(default)]
+    #[schemars(schema_with = "on_expiry_schema")]
+    pub on_expiry: OnExpiry,
     /// When tokens are revoked (RFC 7009): `Rotation`, the former one once nobody can hold it any
     /// more, and `Deletion`, the last one with this resource. Never by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -123,6 +132,10 @@ fn revoke_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         "items": {"type": "string", "enum": ["Rotation", "Deletion"]},
         "x-kubernetes-list-type": "set"
     })
+}
+
+fn on_expiry_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "string", "enum": ["Keep", "Remove"], "default": "Keep"})
 }
 
 fn secret_keys_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -268,6 +281,11 @@ pub struct OAuthClientTokenStatus {
     /// `credentialsSecretRef.secretKeys` names several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret_key: Option<String>,
+    /// How many seconds the former token had left when the provider last gave a new one, where it
+    /// hands out the same one until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub same_token_until_seconds: Option<i64>,
     /// The value of `tokenward.dev/refresh-requested-at` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_refresh_request: Option<String>,

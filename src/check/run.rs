@@ -15,14 +15,14 @@ use super::symptoms::Symptoms;
 use super::target::fits;
 use super::trace::{Step, Trace, Try, Understood};
 use crate::act::{ClusterEdge, Engine, Rehearsal, Tools};
-use crate::api::OAuthClientToken;
+use crate::api::{Delivery, OAuthClientToken};
 use crate::clock::Clock;
-use crate::decide::{Delivery, Pace};
+use crate::decide::Pace;
 use crate::error::Error;
 use crate::local::{Source, generations};
 use crate::oauth::{Digester, Endpoint, Transport, TransportSettings};
 use crate::runtime::new_key;
-use crate::watch::{Materials, materials};
+use crate::watch::{Materials, limits, materials};
 
 /// A token is not believed to live longer without a word.
 const ABSURD: TimeDelta = TimeDelta::days(400);
@@ -160,7 +160,8 @@ impl Run {
         match issued {
             Ok(issued) => {
                 if let Some((one, it)) = understood(steps) {
-                    teller.token(it, pace(endpoint));
+                    let refresh = &token.spec.refresh;
+                    teller.token(it, Pace::of(refresh, limits(endpoint), Delivery::Volume));
                     let tries = steps.iter().filter(|step| matches!(step, Step::Try(_))).count();
                     let refused = if one.skew.is_zero() { tries - 1 } else { 0 };
                     let warnings = it.warnings.iter().cloned().chain(remark);
@@ -195,16 +196,6 @@ fn understood(steps: &[Step]) -> Option<(&Try, &Understood)> {
         Step::Try(one) => Some((&**one, one.token.as_ref()?)),
         Step::Discovery { .. } => None,
     })
-}
-
-fn pace(endpoint: &Endpoint) -> Pace {
-    let delta = |given: Option<std::time::Duration>| TimeDelta::from_std(given?).ok();
-    Pace {
-        delivery: Delivery::Volume,
-        min_interval: delta(endpoint.min_interval()),
-        max_interval: delta(endpoint.max_interval()),
-        random: 0.5,
-    }
 }
 
 /// What works and is not as it should be all the same.

@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use super::facts::{Facts, HeldToken, REFRESHED};
 use super::finalizer::finalizer_change;
 use super::plan::Verdicts;
+use super::schedule::{self, REFRESH_REMARK};
 use super::snapshot::Snapshot;
+use crate::api::Delivery;
 use crate::api::annotations::format_time;
 use crate::api::conditions::{Holds, Verdict};
 use crate::error::{Class, Error};
@@ -20,11 +22,11 @@ pub(super) fn verdicts(
     let trouble = refusal.or_else(|| standing(&snapshot.facts));
     let suspended = snapshot.token.spec.suspend;
     Verdicts {
-        ready: ready(snapshot, (good, trouble), now),
+        ready: ready(snapshot, good, (trouble, now)),
         fresh: match (trouble, good) {
             _ if suspended => fresh_while_suspended(good, now),
             (Some(error), _) => no(error.reason().as_str(), error.message()),
-            (None, Some(_)) => yes("Refreshed", refreshed(snapshot)),
+            (None, Some(held)) => refreshed(snapshot, held),
             (None, None) => no("Pending", "a token is about to be requested"),
         },
         stalled: match trouble {
@@ -36,16 +38,55 @@ pub(super) fn verdicts(
     }
 }
 
-fn refreshed(snapshot: &Snapshot) -> String {
+fn refreshed(snapshot: &Snapshot, held: &HeldToken) -> Verdict {
     let Snapshot { token, facts, .. } = snapshot;
     let wanted = finalizer_change(token);
     let tried = facts.finalizer.as_ref().filter(|tried| Some(tried.change) == wanted);
     let denied = tried.and_then(|tried| tried.error.as_ref()).map(Error::message);
+    let (gap, long) = (gap(snapshot), long_lead(snapshot, held));
+    let of_spec = gap.iter().chain(&long).map(String::as_str).chain(denied);
     let mut told = REFRESHED.to_owned();
-    for remark in facts.remark.as_deref().into_iter().chain(denied) {
+    for remark in facts.remark.as_deref().into_iter().chain(of_spec) {
         told = format!("{told}; {remark}");
     }
-    told
+    yes(gap.map_or("Refreshed", |_| "GapExpected"), told)
+}
+
+/// The provider gives a new token so late that readers see an expired one for a while.
+fn gap(snapshot: &Snapshot) -> Option<String> {
+    let means = snapshot.means.as_ref().ok()?;
+    let pace = snapshot.pace(means, 0.5);
+    let gap = pace.gap()?.num_seconds();
+    let until = pace.limits.same_token_until?.num_seconds();
+    let when = match until {
+        0 => "has expired".to_owned(),
+        left => format!("has {left} s left"),
+    };
+    let mend = match pace.delivery {
+        Delivery::Volume => {
+            "; readers that watch the Secret (delivery: Watch) or spec.target.nudge shorten that"
+        }
+        Delivery::Watch => "",
+    };
+    Some(format!(
+        "{REFRESH_REMARK}the provider hands out the same token until it {when}, so that readers may \
+         see an expired one for up to {gap} s{mend}"
+    ))
+}
+
+fn long_lead(snapshot: &Snapshot, held: &HeldToken) -> Option<String> {
+    let life = held.expires_at - held.issued_at;
+    let lead = snapshot.token.spec.refresh.lead()?;
+    let longest = schedule::longest_lead(life);
+    (lead > longest).then(|| {
+        format!(
+            "{REFRESH_REMARK}lead: {} s is more than four fifths of the token's life of {} s: it is \
+             refreshed {} s before its end",
+            lead.num_seconds(),
+            life.num_seconds(),
+            longest.num_seconds()
+        )
+    })
 }
 
 /// What went wrong last. One hiccup on our side does not hide what the provider said.
@@ -59,8 +100,8 @@ fn standing(facts: &Facts) -> Option<&Error> {
 
 fn ready(
     snapshot: &Snapshot,
-    (good, trouble): (Option<&HeldToken>, Option<&Error>),
-    now: DateTime<Utc>,
+    good: Option<&HeldToken>,
+    (trouble, now): (Option<&Error>, DateTime<Utc>),
 ) -> Verdict {
     if let Some(held) = good {
         return yes(
@@ -68,15 +109,16 @@ fn ready(
             format!("the token is valid until {}", format_time(held.expires_at)),
         );
     }
-    if let Some(error) = trouble {
-        return no(error.reason().as_str(), error.message());
-    }
-    match &snapshot.facts.held {
-        Some(held) if held.expires_at <= now => {
-            no("TokenExpired", format!("the token expired at {}", format_time(held.expires_at)))
+    match (&snapshot.facts.held, trouble) {
+        // Whoever is called at night reads this first; what stood in the way is in Fresh too.
+        (Some(held), trouble) if held.expires_at <= now => {
+            let expired = format!("the token expired at {}", format_time(held.expires_at));
+            let why = trouble.map(|error| format!(": {}", error.message())).unwrap_or_default();
+            no("TokenExpired", expired + &why)
         }
-        Some(_) => no("Pending", "the token is about to be written to its target"),
-        None => no("Pending", "no token has been written yet"),
+        (_, Some(error)) => no(error.reason().as_str(), error.message()),
+        (Some(_), None) => no("Pending", "the token is about to be written to its target"),
+        (None, None) => no("Pending", "no token has been written yet"),
     }
 }
 

@@ -24,7 +24,7 @@ fn late(scene: Scene) -> Scene {
     refused(Scene::new()),
     "!TokenRequestRejected !TokenRequestRejected TokenRequestRejected"
 )]
-#[case::expired_while_late(late(Scene::holding(99)), "!ProviderError !ProviderError !Progressing")]
+#[case::expired_while_late(late(Scene::holding(99)), "!TokenExpired !ProviderError !Progressing")]
 #[case::expired(Scene::holding(99).min_interval(600), "!TokenExpired !Pending !Progressing")]
 #[case::waiting_for_somebody(Scene::new().means(Err(error(Reason::ProviderNotFound))), "!ProviderNotFound !ProviderNotFound !Progressing")]
 #[case::good_but_without_provider(Scene::holding(3600).means(Err(error(Reason::ProviderNotFound))), "TokenValid !ProviderNotFound !Progressing")]
@@ -81,4 +81,39 @@ fn messages_stay_the_same_while_nothing_happens() {
     for scene in [Scene::holding(3600), refused(Scene::holding(3600)), refused(Scene::new())] {
         assert_eq!(words(&scene, 100), words(&scene, 150));
     }
+}
+
+fn fresh(scene: &Scene) -> (String, String) {
+    let Plan::Wait { verdicts, .. } = scene.decide(1) else { panic!() };
+    assert_eq!(verdicts.fresh.status, "True");
+    (verdicts.fresh.reason.to_string(), verdicts.fresh.message)
+}
+
+#[test]
+fn a_gap_that_the_provider_forces_is_told() {
+    let scene = Scene::holding(3600).facts(|facts| {
+        facts.same_token_until = Some(chrono::TimeDelta::seconds(60));
+    });
+    let (reason, message) = fresh(&scene);
+    assert_eq!(reason, "GapExpected");
+    let words = "until it has 60 s left, so that readers may see an expired one for up to 32 s";
+    assert!(message.contains(words), "{message}");
+}
+
+#[test]
+fn a_lead_that_does_not_fit_the_life_is_told() {
+    let scene = Scene::holding(3600).token(|token| {
+        token.spec.refresh = serde_json::from_str(r#"{"lead": "2h"}"#).unwrap();
+    });
+    let (_, message) = fresh(&scene);
+    assert!(message.contains("lead: 7200 s is more than four fifths"), "{message}");
+}
+
+#[test]
+fn an_expired_token_is_told_of_first_with_what_stood_in_the_way() {
+    let Plan::Wait { verdicts, .. } = late(Scene::holding(99)).decide(100) else { panic!() };
+    assert_eq!(verdicts.ready.reason, "TokenExpired");
+    let message = verdicts.ready.message;
+    assert!(message.starts_with("the token expired at 2027-01-15T08:01:39Z: "), "{message}");
+    assert!(message.ends_with("ProviderError happened"), "{message}");
 }

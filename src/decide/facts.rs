@@ -1,9 +1,10 @@
 //! What is remembered of a token from one decision to the next. It survives a restart by way of
 //! the status and the target's annotations.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finalizer::{FINALIZER_REMARK, FinalizerTry};
+use super::schedule::REFRESH_REMARK;
 use super::snapshot::TargetMeta;
 use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time, whole_seconds,
@@ -49,6 +50,9 @@ pub struct Facts {
     pub setback: Option<Setback>,
     /// How often the target was mended lately.
     pub repairs: Option<Repairs>,
+    /// What was left of the former token when the provider gave a new one, where it had handed it
+    /// back before: found out, where the document does not say.
+    pub same_token_until: Option<TimeDelta>,
     /// What a person should know of the inputs of the last attempt.
     pub remark: Option<String>,
     /// The key of the credentials Secret whose secret the provider last took.
@@ -80,6 +84,8 @@ pub struct HeldToken {
     pub outputs: Vec<String>,
     /// Digest of the token itself; forgotten over a restart.
     pub fingerprint: Option<String>,
+    /// Whether the provider handed it back when another was asked for; forgotten over a restart.
+    pub repeated: bool,
 }
 
 /// What was found when the inputs were read.
@@ -151,6 +157,7 @@ impl Facts {
             setback: None,
             repairs: None,
             secret_key: status.client_secret_key.clone(),
+            same_token_until: status.same_token_until_seconds.and_then(TimeDelta::try_seconds),
             finalizer: None,
             parted: false,
             revoke_at: None,
@@ -184,6 +191,7 @@ impl Facts {
             attempted,
             handled_refresh_request: self.handled_refresh_request,
             secret_key: self.secret_key,
+            same_token_until: self.same_token_until,
             // That attempt succeeded, whatever came before it.
             ..Self::default()
         }
@@ -202,6 +210,7 @@ impl HeldToken {
             outputs: token.outputs.clone(),
             secret_name: status.secret_name.clone().unwrap_or_else(|| secret_name.to_owned()),
             fingerprint: None,
+            repeated: false,
         })
     }
 
@@ -219,15 +228,17 @@ impl HeldToken {
             outputs: target.outputs(),
             secret_name: secret_name.to_owned(),
             fingerprint: None,
+            repeated: false,
         })
     }
 }
 
-/// What was remarked of the last refresh; what is said of the finalizer is found out again.
+/// What was remarked of the last refresh; what is said of the spec is found out again.
 fn remark(status: &OAuthClientTokenStatus) -> Option<String> {
     let fresh = conditions::find(&status.conditions, conditions::FRESH)?;
     let remarks = fresh.message.strip_prefix(REFRESHED)?.strip_prefix("; ")?;
-    let remark = remarks.split(FINALIZER_REMARK).next()?.trim_end_matches("; ");
+    let of_spec = [FINALIZER_REMARK, REFRESH_REMARK].iter().filter_map(|own| remarks.find(own));
+    let remark = remarks.get(..of_spec.min().unwrap_or(remarks.len()))?.trim_end_matches("; ");
     (!remark.is_empty()).then(|| remark.to_owned())
 }
 

@@ -45,6 +45,9 @@ fn rejected(scene: Scene, second: i64) -> Scene {
 #[case::without_means(Scene::holding(3600).means(Err(error(Reason::ProviderNotFound))))]
 #[case::without_means_while_failing(rejected(Scene::holding(3600), 98).means(Err(error(Reason::ProviderNotFound))))]
 #[case::answered(Scene::holding(3600).requested("a").facts(|f| f.handled_refresh_request = Some("a".into())))]
+#[case::with_a_gap(Scene::holding(3600).facts(|f| (f.remark, f.same_token_until) = (Some("look out".into()), Some(TimeDelta::seconds(60)))))]
+#[case::with_a_gap_only(Scene::holding(3600).facts(|f| f.same_token_until = Some(TimeDelta::zero())))]
+#[case::with_a_long_lead(Scene::holding(3600).token(|t| t.spec.refresh = serde_json::from_str(r#"{"lead": "2h"}"#).unwrap()))]
 fn a_restart_changes_neither_plan_nor_status(#[case] scene: Scene) {
     // Lost targets wait for a moment only, all else waits at 100.
     let second = if scene.0.target.is_none() && scene.0.facts.held.is_some() { 1 } else { 100 };

@@ -43,6 +43,8 @@ pub enum Outcome {
         /// When the next one is to be.
         next: Option<DateTime<Utc>>,
     },
+    /// The expired token left its target.
+    Withdrawn,
     /// The resource is deleted and its tokens were revoked, as far as that was possible.
     Parted,
     /// The finalizer was set or removed, or could not be.
@@ -109,6 +111,7 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson) -> Facts {
         }
         Outcome::Failed { error, attempt } => failed(facts, error, attempt, lesson),
         Outcome::WrittenAgain { held } => written_again(facts, held, lesson),
+        Outcome::Withdrawn => Facts { setback: None, ..facts },
         Outcome::Parted => Facts { parted: true, ..facts },
         Outcome::Finalizer { change, generation, error } => {
             let tried = tried(&facts, (change, generation, error), lesson);
@@ -138,6 +141,7 @@ fn key_id(digest: &str) -> &str {
 fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson) -> Facts {
     let lost = attempt.without_target
         && facts.held.as_ref().is_none_or(|before| before.expires_at > attempt.at);
+    let same_token_until = same_token_until(&facts, &held, attempt.at);
     let held = HeldToken {
         issued_at: whole_seconds(held.issued_at),
         expires_at: whole_seconds(held.expires_at),
@@ -146,6 +150,7 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson) ->
     };
     Facts {
         held: Some(held),
+        same_token_until,
         repairs: match lost {
             true => Some(repaired(facts.repairs, lesson.now)),
             false => facts.repairs,
@@ -188,6 +193,19 @@ fn written_again(facts: Facts, held: HeldToken, lesson: Lesson) -> Facts {
 /// Whether a token was had, and could not be shown.
 pub(super) fn is_of_shape(failure: Option<&Error>) -> bool {
     failure.is_some_and(|failure| failure.reason() == Reason::TargetNotRendered)
+}
+
+/// What is known, after a token, of when the provider gives a new one: what was left of the former
+/// one if that had been handed back before, and nothing more if that is refuted.
+fn same_token_until(facts: &Facts, held: &HeldToken, asked_at: DateTime<Utc>) -> Option<TimeDelta> {
+    let known = facts.same_token_until;
+    let Some(former) = &facts.held else { return known };
+    let left = (former.expires_at - asked_at).max(TimeDelta::zero());
+    match (held.repeated, former.repeated) {
+        (true, _) => known.filter(|until| left > *until),
+        (false, true) => known.max(Some(left)),
+        (false, false) => known,
+    }
 }
 
 fn repaired(before: Option<Repairs>, now: DateTime<Utc>) -> Repairs {

@@ -112,3 +112,42 @@ fn times_are_kept_in_whole_seconds() {
     let kept = scene.0.facts.held.unwrap();
     assert_eq!((kept.issued_at, kept.expires_at), (at(0), at(60)));
 }
+
+/// The token of second 0 was handed back at `repeated`, and then another one given at `renewed`.
+fn renewed(life: i64, repeated: bool, second: i64) -> Scene {
+    let scene = Scene::holding(life);
+    let scene = scene.facts(|facts| facts.held.as_mut().unwrap().repeated = repeated);
+    scene.learn(second, |attempt| Outcome::Published {
+        held: HeldToken { issued_at: at(second), expires_at: at(second + life), ..held(life) },
+        attempt,
+    })
+}
+
+#[rstest]
+#[case::it_always_gives_a_new_one(false, 2880, None)]
+#[case::so_early_at_least(true, 3300, Some(300))]
+#[case::only_after_its_end(true, 3601, Some(0))]
+fn what_was_left_when_another_token_came_is_remembered(
+    #[case] repeated: bool,
+    #[case] second: i64,
+    #[case] expected: Option<i64>,
+) {
+    let facts = renewed(3600, repeated, second).0.facts;
+    assert_eq!(facts.same_token_until.map(|until| until.num_seconds()), expected);
+}
+
+#[rstest]
+#[case::sooner(3000, Some(300))]
+#[case::when_another_should_have_come(3300, None)]
+fn a_token_that_is_handed_back_refutes_what_was_known(
+    #[case] second: i64,
+    #[case] expected: Option<i64>,
+) {
+    let known =
+        Scene::holding(3600).facts(|facts| facts.same_token_until = Some(TimeDelta::seconds(300)));
+    let scene = known.learn(second, |attempt| Outcome::Published {
+        held: HeldToken { repeated: true, ..held(3600) },
+        attempt,
+    });
+    assert_eq!(scene.0.facts.same_token_until.map(|until| until.num_seconds()), expected);
+}

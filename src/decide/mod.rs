@@ -30,6 +30,6 @@ pub use finalizer::{FinalizerChange, FinalizerTry, finalizer_change};
 pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};
 pub use parents::{Parent, parents};
-pub use plan::{FetchOrder, Plan, Verdicts, decide};
-pub use schedule::{Delivery, Pace};
+pub use plan::{FetchOrder, Plan, Renewal, Verdicts, decide, meanwhile};
+pub use schedule::{Limits, Pace};
 pub use snapshot::{ControllerRef, Means, Outline, Snapshot, TargetMeta};

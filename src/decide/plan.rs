@@ -29,6 +29,8 @@ pub enum Plan {
     Fetch(FetchOrder),
     /// Revoke former tokens that nobody can hold any more.
     Revoke,
+    /// Take the expired token out of its target.
+    Withdraw(HeldToken),
     /// The resource is deleted: revoke its tokens.
     Part,
     /// Set or remove the finalizer.
@@ -72,24 +74,65 @@ pub struct FetchOrder {
 /// A provider that adds no more than this to a token's life handed back the same one.
 const SAME_TOKEN_GAIN: TimeDelta = TimeDelta::seconds(5);
 
+/// How a token compares with the one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// Another one, or more of its life.
+    Longer,
+    /// The very same, and no more of its life.
+    Same,
+    /// Another one that ends no later: all tokens of a session end with it.
+    NoLonger,
+}
+
 impl FetchOrder {
-    /// When to ask again after a token that was issued and expires then: before its expiry, or,
-    /// where the provider handed back the token that is there, as its patience has it.
-    pub fn refresh_at(
+    /// How a token compares with the one that is there.
+    pub fn renewal(
         &self,
         fingerprint: &str,
         issued_at: DateTime<Utc>,
         expires_at: DateTime<Utc>,
-    ) -> DateTime<Utc> {
-        let same = self.held.as_ref().is_some_and(|held| {
-            held.fingerprint.as_deref() == Some(fingerprint)
-                && expires_at - held.expires_at <= SAME_TOKEN_GAIN
-        });
-        match same {
-            true => self.pace.same_token_again_at(issued_at, expires_at),
-            false => self.pace.refresh_at(issued_at, expires_at),
+    ) -> Renewal {
+        let Some(held) = &self.held else { return Renewal::Longer };
+        let gain = expires_at - held.expires_at;
+        if held.fingerprint.as_deref() == Some(fingerprint) && gain <= SAME_TOKEN_GAIN {
+            return Renewal::Same;
+        }
+        let alive = held.expires_at > issued_at;
+        // Two requests within a moment prove nothing.
+        let apart = issued_at - held.issued_at > SAME_TOKEN_GAIN;
+        match alive && apart && gain <= TimeDelta::zero() {
+            true => Renewal::NoLonger,
+            false => Renewal::Longer,
         }
     }
+
+    /// When to ask again after a token that was issued and expires then: before its expiry, or,
+    /// where the provider gave nothing that lasts longer, as its patience has it.
+    pub fn refresh_at(
+        &self,
+        renewal: Renewal,
+        issued_at: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        match renewal {
+            Renewal::Longer => self.pace.refresh_at(issued_at, expires_at),
+            Renewal::Same | Renewal::NoLonger => {
+                self.pace.same_token_again_at(issued_at, expires_at)
+            }
+        }
+    }
+}
+
+/// What has to happen at this very moment although work on the token is under way: its expiry waits
+/// for nobody. The verdicts are the state of things.
+pub fn meanwhile(snapshot: &Snapshot, now: DateTime<Utc>) -> (Verdicts, Option<Plan>) {
+    let view = View::new(snapshot, now);
+    let withdraw = match snapshot.token.spec.suspend {
+        true => None,
+        false => view.withdraw(),
+    };
+    (view.verdicts(None), withdraw)
 }
 
 /// Decides. `random` is in `0.0..1.0`.
@@ -103,6 +146,9 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     }
     if snapshot.token.spec.suspend {
         return view.wait(None, None);
+    }
+    if let Some(withdraw) = view.withdraw() {
+        return withdraw;
     }
     if snapshot.facts.revoke_at.is_some_and(|at| at <= now) {
         return Plan::Revoke;
@@ -132,12 +178,7 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
         return mend.unwrap_or_else(|| view.wait(Some(due), None));
     }
     Plan::Fetch(FetchOrder {
-        pace: Pace {
-            delivery: snapshot.delivery,
-            min_interval: means.min_interval,
-            max_interval: means.max_interval,
-            random,
-        },
+        pace: snapshot.pace(means, random),
         refresh_request: snapshot.refresh_request().map(str::to_owned),
         without_target: view.good().is_none(),
         held: snapshot.facts.held.clone(),

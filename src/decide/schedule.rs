@@ -3,25 +3,19 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::api::{Delivery, Refresh};
 use crate::error::{Class, Error};
 
-/// How a token reaches its readers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// A mounted Secret volume, which kubelet refreshes about once a minute.
-    Volume,
-    /// Readers that are told at once.
-    Watch,
-}
-
-impl Delivery {
-    pub(super) fn delay(self) -> TimeDelta {
-        match self {
-            Self::Volume => TimeDelta::seconds(90),
-            Self::Watch => TimeDelta::seconds(5),
-        }
+/// How long it takes until readers have what was written.
+pub(super) fn delay(delivery: Delivery) -> TimeDelta {
+    match delivery {
+        Delivery::Volume => TimeDelta::seconds(90),
+        Delivery::Watch => TimeDelta::seconds(5),
     }
 }
+
+/// How a remark begins that says what is unusual about a schedule.
+pub(super) const REFRESH_REMARK: &str = "spec.refresh: ";
 
 /// Time for three or four attempts (5, 10, 20 s) before the old token runs out.
 const RETRIES: TimeDelta = TimeDelta::seconds(40);
@@ -46,6 +40,9 @@ const MIN_INTERVALS: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta:
 /// Longest silence that is kept because a provider asks for it.
 const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(1);
 
+/// A provider that hands back the token we have until little is left of it is asked this long after
+/// that.
+const AFTER_REISSUE: TimeDelta = TimeDelta::seconds(2);
 /// A provider that hands back the token we have until it expires is asked this long after that.
 pub(super) const AFTER_EXPIRY: TimeDelta = TimeDelta::seconds(1);
 /// Least time between two repairs of a target.
@@ -60,51 +57,99 @@ pub(super) const REPAIR_MEMORY: TimeDelta = TimeDelta::minutes(15);
 pub struct Pace {
     /// How the token reaches its readers.
     pub delivery: Delivery,
-    /// The document's `limits.minInterval`.
-    pub min_interval: Option<TimeDelta>,
-    /// The document's `limits.maxInterval`.
-    pub max_interval: Option<TimeDelta>,
+    /// The spec's `refresh.lead`.
+    pub lead: Option<TimeDelta>,
+    /// The document's limits.
+    pub limits: Limits,
     /// In `0.0..1.0`.
     pub random: f64,
 }
 
+/// What a provider's document says about when to ask (`limits`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `minInterval`.
+    pub min_interval: Option<TimeDelta>,
+    /// `maxInterval`.
+    pub max_interval: Option<TimeDelta>,
+    /// `sameTokenUntil`: what is left of a token when the provider gives a new one, where it hands
+    /// out the same one until then.
+    pub same_token_until: Option<TimeDelta>,
+}
+
 impl Pace {
+    /// What a spec and a document come to; `delivery` holds where the spec does not say.
+    pub fn of(refresh: &Refresh, limits: Limits, delivery: Delivery) -> Self {
+        Self {
+            delivery: refresh.delivery.unwrap_or(delivery),
+            lead: refresh.lead(),
+            limits,
+            random: 0.5,
+        }
+    }
+
     /// When the next token is due: before the expiry by the lead, jittered by 5 % of it.
     pub fn refresh_at(&self, issued_at: DateTime<Utc>, expires_at: DateTime<Utc>) -> DateTime<Utc> {
         let life = (expires_at - issued_at).max(TimeDelta::zero());
         let due = after(expires_at, -scale(self.lead(life), 0.95 + 0.1 * self.random));
-        let latest = self.max_interval.map(|most| after(issued_at, scale(most, 0.95)));
+        let due = self.new_token_at(expires_at).map_or(due, |at| due.max(at));
+        let latest = self.limits.max_interval.map(|most| after(issued_at, scale(most, 0.95)));
         latest.map_or(due, |latest| due.min(latest))
     }
 
     /// How long before its end a token of such a life is refreshed.
     pub fn lead(&self, life: TimeDelta) -> TimeDelta {
-        self.wanted_lead().clamp(life / 5, life / 2)
+        match self.lead {
+            Some(lead) => lead.min(longest_lead(life)),
+            None => self.wanted_lead().clamp(life / 5, life / 2),
+        }
+    }
+
+    /// When the provider gives another token at the earliest, where it hands out the same one until
+    /// then.
+    pub fn new_token_at(&self, expires_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let until = self.limits.same_token_until?;
+        Some(match until > TimeDelta::zero() {
+            true => after(expires_at, AFTER_REISSUE - until),
+            false => after(expires_at, AFTER_EXPIRY),
+        })
+    }
+
+    /// How long readers may see a token that has expired, whatever is done: the provider gives no
+    /// other one early enough. `None` where it does, or where that is not known.
+    pub fn gap(&self) -> Option<TimeDelta> {
+        let spare = self.limits.same_token_until? - AFTER_REISSUE;
+        let gap = delay(self.delivery) - spare.max(TimeDelta::zero());
+        (gap > TimeDelta::zero()).then_some(gap)
     }
 
     /// How long it takes until a new token has reached its readers, should not all go well.
     pub fn wanted_lead(&self) -> TimeDelta {
-        self.delivery.delay() + RETRIES + SKEW
+        delay(self.delivery) + RETRIES + SKEW
     }
 
     /// The least time between the success that gave a token of such a life and the next request.
     pub fn floor(&self, life: TimeDelta) -> TimeDelta {
-        min_interval(self.min_interval, life)
+        min_interval(self.limits.min_interval, life)
     }
 
-    /// When to ask again a provider that handed back the token we have: half of what remains
-    /// later, and right after the expiry once little remains.
+    /// When to ask again a provider that handed back the token we have: when it is known to give
+    /// another one, else half of what remains later, and right after the expiry once little
+    /// remains.
     pub fn same_token_again_at(
         &self,
         now: DateTime<Utc>,
         expires_at: DateTime<Utc>,
     ) -> DateTime<Utc> {
         let remaining = expires_at - now;
+        if let Some(at) = self.new_token_at(expires_at).filter(|at| *at > now) {
+            return at;
+        }
         if remaining < TimeDelta::seconds(30) {
             return after(expires_at, AFTER_EXPIRY);
         }
-        let floor = self.min_interval.map_or(DEFAULT_MIN_INTERVAL, sane);
-        let most = self.max_interval.map_or(remaining, |most| scale(most, 0.95));
+        let floor = self.limits.min_interval.map_or(DEFAULT_MIN_INTERVAL, sane);
+        let most = self.limits.max_interval.map_or(remaining, |most| scale(most, 0.95));
         after(now, (remaining / 2).min(most).max(floor))
     }
 }
@@ -181,6 +226,11 @@ pub(super) fn patience(repairs: u32) -> TimeDelta {
     }
 }
 
+/// The longest lead that a spec may ask for: a fifth of its life a token is used.
+pub(super) fn longest_lead(life: TimeDelta) -> TimeDelta {
+    life / 5 * 4
+}
+
 /// A time later by so much, or as late as the calendar goes.
 pub(super) fn after(time: DateTime<Utc>, wait: TimeDelta) -> DateTime<Utc> {
     let bound = match wait < TimeDelta::zero() {
@@ -225,137 +275,5 @@ fn scale(delta: TimeDelta, factor: f64) -> TimeDelta {
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-    use crate::error::Reason;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-    }
-
-    fn pace(delivery: Delivery) -> Pace {
-        Pace { delivery, min_interval: None, max_interval: None, random: 0.5 }
-    }
-
-    #[test]
-    fn what_ends_unused_is_used_in_time() {
-        let most = TimeDelta::seconds(1000);
-        let pace = Pace { max_interval: Some(most), ..pace(Delivery::Watch) };
-        assert_eq!(pace.refresh_at(at(0), at(86_400)), at(950));
-        // Where the token's own life is shorter, that counts.
-        assert_eq!(pace.refresh_at(at(0), at(900)), at(720));
-    }
-
-    // The table of docs/adr/0010-schedule.md and more.
-    #[rstest]
-    #[case(300, 160, 240)]
-    #[case(600, 460, 480)]
-    #[case(900, 720, 720)]
-    #[case(3600, 2880, 2880)]
-    #[case(86_400, 69_120, 69_120)]
-    #[case(8, 4, 4)]
-    fn the_lead_follows_from_life_and_delivery(
-        #[case] life: i64,
-        #[case] volume: i64,
-        #[case] watch: i64,
-    ) {
-        let refresh = |delivery| (pace(delivery).refresh_at(at(0), at(life)) - at(0)).num_seconds();
-        assert_eq!((refresh(Delivery::Volume), refresh(Delivery::Watch)), (volume, watch));
-    }
-
-    #[rstest]
-    #[case(0.0, 2880 + 36)]
-    #[case(0.999, 2880 - 36)]
-    fn the_lead_is_jittered_by_five_percent(#[case] random: f64, #[case] expected: i64) {
-        let pace = Pace { random, ..pace(Delivery::Volume) };
-        assert_eq!((pace.refresh_at(at(0), at(3600)) - at(0)).num_seconds(), expected);
-    }
-
-    #[rstest]
-    #[case(None, 3600, 30)]
-    #[case(None, 40, 20)]
-    #[case(None, 1, 5)]
-    #[case(Some(1), 8, 1)]
-    #[case(Some(120), 60, 120)]
-    #[case(Some(0), 60, 1)]
-    #[case(Some(i64::MAX / 1000), 60, 86_400)]
-    fn the_floor(#[case] explicit: Option<i64>, #[case] life: i64, #[case] seconds: i64) {
-        let floor = min_interval(explicit.map(TimeDelta::seconds), TimeDelta::seconds(life));
-        assert_eq!(floor.num_seconds(), seconds);
-    }
-
-    fn backoff(failures: u32, remaining: Option<i64>) -> Backoff {
-        Backoff {
-            failures,
-            remaining: remaining.map(TimeDelta::seconds),
-            min_interval: TimeDelta::seconds(30),
-            random: 1.0,
-        }
-    }
-
-    #[rstest]
-    #[case(1, None, 5)]
-    #[case(3, None, 20)]
-    #[case(7, None, 300)]
-    #[case(1000, None, 300)]
-    #[case(7, Some(100), 25)]
-    #[case(7, Some(4), 5)]
-    fn transient_failures_double_up_to_five_minutes(
-        #[case] failures: u32,
-        #[case] remaining: Option<i64>,
-        #[case] most: i64,
-    ) {
-        let error = Error::new(Reason::ProviderError, "");
-        assert_eq!(backoff(failures, remaining).after(&error).num_seconds(), most);
-        let least = Backoff { random: 0.0, ..backoff(failures, remaining) }.after(&error);
-        assert_eq!(least.num_seconds(), 5);
-    }
-
-    #[rstest]
-    #[case(1, 1)]
-    #[case(2, 2)]
-    #[case(6, 32)]
-    #[case(7, 60)]
-    #[case(500, 60)]
-    fn permanent_failures_are_probed_ever_more_rarely(#[case] failures: u32, #[case] minutes: i64) {
-        let error = Error::new(Reason::TokenRequestRejected, "");
-        let wait = Backoff { random: 0.5, ..backoff(failures, Some(10)) }.after(&error);
-        assert_eq!(wait.num_minutes(), minutes);
-    }
-
-    #[test]
-    fn retry_after_is_obeyed_even_beyond_the_expiry_but_never_hot() {
-        let error = |seconds| {
-            Error::new(Reason::ProviderThrottled, "")
-                .with_retry_after(Some(std::time::Duration::from_secs(seconds)))
-        };
-        assert_eq!(backoff(1, Some(10)).after(&error(120)).num_seconds(), 120);
-        assert_eq!(backoff(1, None).after(&error(0)).num_seconds(), 5);
-    }
-
-    #[test]
-    fn what_is_overdue_is_spread_soonest_expiry_first() {
-        let due = |life, share| (spread(at(0), at(life), share) - at(0)).num_seconds();
-        assert_eq!((due(4, 1.0), due(40, 1.0), due(4000, 1.0)), (1, 10, 60));
-        assert_eq!((due(4000, 0.0), due(-5, 1.0)), (0, 0));
-    }
-
-    #[test]
-    fn shares_are_spread_and_stable() {
-        let shares: Vec<f64> = (0..1000).map(|n| share_of(&format!("uid-{n}"))).collect();
-        let low = shares.iter().filter(|share| **share < 0.5).count();
-        assert!((400..600).contains(&low), "{low}");
-        assert!(shares.iter().all(|share| (0.0..1.0).contains(share)));
-        assert!((share_of("a") - share_of("a")).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn a_provider_that_repeats_its_token_is_asked_ever_closer_but_never_hot() {
-        let pace = pace(Delivery::Volume);
-        let wait =
-            |remaining| (pace.same_token_again_at(at(0), at(remaining)) - at(0)).num_seconds();
-        assert_eq!((wait(1000), wait(40), wait(10)), (500, 30, 11));
-    }
-}
+#[path = "schedule_tests.rs"]
+mod tests;

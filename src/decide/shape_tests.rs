@@ -6,7 +6,7 @@ use super::testing::Told::{Fetch, Wait};
 use super::testing::{Scene, Told, error};
 use super::{Attempt, Outcome};
 use crate::api::annotations::{OUTPUTS, SHAPE};
-use crate::api::keys;
+use crate::api::{OnExpiry, keys};
 use crate::error::Reason;
 
 fn again() -> Told {
@@ -98,4 +98,17 @@ fn a_first_token_that_fits_no_shape_is_tried_again_once_that_is_mended() {
     let scene = Scene::new().shaped("one").learn(0, of_shape("one", true));
     let scene = scene.facts(|facts| facts.attempted_shape = None);
     assert_eq!(scene.shaped("two").told(3), Wait(Some(60)));
+}
+
+/// A Secret of a type that cannot be without a key keeps that key, and no token in it.
+#[test]
+fn an_expired_token_leaves_its_shape_once() {
+    let mut scene = shaped().token(|token| token.spec.on_expiry = OnExpiry::Remove);
+    if let Ok(shape) = &mut scene.0.shape {
+        shape.kept_keys.insert("header".into());
+    }
+    let scene = scene.means(Err(error(Reason::ProviderNotFound)));
+    assert_eq!(scene.told(3600), Told::Withdraw);
+    let withdrawn = scene.damaged(|target| target.owned_keys = ["header".to_owned()].into());
+    assert_eq!(withdrawn.told(3600), Wait(None));
 }

@@ -8,9 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::testing::{at, error, foreign, token, written};
 use super::*;
-use crate::api::OAuthClientTokenStatus;
 use crate::api::annotations::{EXPIRES_AT, INPUTS, REFRESH_REQUESTED_AT, parse_time};
 use crate::api::conditions::Stamp;
+use crate::api::{Delivery, OAuthClientTokenStatus};
 use crate::error::{Class, Reason};
 use crate::record::{Standing, status};
 
@@ -92,8 +92,10 @@ impl World {
     pub(super) fn new(answer: Answer, min_interval: Option<i64>, seed: u64) -> Self {
         let means = Means {
             seen: "0/0".into(),
-            min_interval: min_interval.map(TimeDelta::seconds),
-            max_interval: None,
+            limits: Limits {
+                min_interval: min_interval.map(TimeDelta::seconds),
+                ..Limits::default()
+            },
         };
         Self {
             now: at(0),
@@ -131,7 +133,7 @@ impl World {
     }
 
     fn min_interval(&self) -> Option<TimeDelta> {
-        self.scene.means.as_ref().ok().and_then(|means| means.min_interval)
+        self.scene.means.as_ref().ok().and_then(|means| means.limits.min_interval)
     }
 
     fn name(&self) -> String {
@@ -187,10 +189,10 @@ impl World {
             }
             Event::Suspend(suspend) => self.token(|token| token.spec.suspend = suspend),
             Event::LoseProvider(lost) => {
-                let min_interval = self.min_interval();
+                let limits = Limits { min_interval: self.min_interval(), ..Limits::default() };
                 self.scene.means = match lost {
                     true => Err(error(Reason::ProviderNotFound)),
-                    false => Ok(Means { seen: String::new(), min_interval, max_interval: None }),
+                    false => Ok(Means { seen: String::new(), limits }),
                 };
             }
             Event::RefuseCredentials(refuses) => {
@@ -260,6 +262,7 @@ impl World {
                 Plan::Fetch(order) => self.fetch(order),
                 Plan::WriteAgain { from, held } => self.write_again(&from, held),
                 Plan::Revoke => Outcome::Revoked { next: None },
+                Plan::Withdraw(_) => panic!("nothing asks for that"),
                 Plan::Part | Plan::Finalizer(_) => panic!("nothing asks for a finalizer"),
             };
             self.learn(outcome);
@@ -346,7 +349,8 @@ impl World {
             }
         };
         let fingerprint = self.issued.0.to_string();
-        let refresh_at = order.refresh_at(&fingerprint, self.now, expires_at);
+        let renewal = order.renewal(&fingerprint, self.now, expires_at);
+        let refresh_at = order.refresh_at(renewal, self.now, expires_at);
         let held = HeldToken {
             outputs: Vec::new(),
             issued_at: self.now,
@@ -356,6 +360,7 @@ impl World {
             scopes: Vec::new(),
             secret_name: self.name(),
             fingerprint: Some(fingerprint),
+            repeated: renewal == Renewal::Same,
         };
         let cut = crate::api::annotations::whole_seconds;
         let life = cut(expires_at) - cut(self.now);

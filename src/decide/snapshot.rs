@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::{Facts, HeldToken};
 use super::ownership::Holder;
-use super::schedule::Delivery;
+use super::schedule::{self, Limits, Pace};
 use crate::api::annotations::{OUTPUTS, Owner, REFRESH_REQUESTED_AT, SHAPE};
-use crate::api::{GROUP, OAuthClientToken, RevokeOn, keys};
+use crate::api::{Delivery, GROUP, OAuthClientToken, RevokeOn, keys};
 use crate::error::Error;
 
 /// Everything that is known of one token at one moment. Immutable.
@@ -27,21 +27,19 @@ pub struct Snapshot {
     pub target: Option<TargetMeta>,
     /// Whether the resource can be kept from going until its token is revoked.
     pub holds: bool,
-    /// How the token reaches its readers.
+    /// How the token reaches its readers, where the spec does not say.
     pub delivery: Delivery,
     /// When this process took up its work: what was overdue then is spread.
     pub resumed_at: DateTime<Utc>,
 }
 
 /// What a token request needs, as far as a decision cares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Means {
     /// The request's shape and the credentials' version: while it is the same, so are the inputs.
     pub seen: String,
-    /// The document's `limits.minInterval`.
-    pub min_interval: Option<TimeDelta>,
-    /// The document's `limits.maxInterval`.
-    pub max_interval: Option<TimeDelta>,
+    /// The document's limits.
+    pub limits: Limits,
 }
 
 /// What a target ought to look like beside its token, as far as metadata shows.
@@ -51,6 +49,8 @@ pub struct Outline {
     pub digest: String,
     /// The keys beside the default ones and the outputs.
     pub keys: BTreeSet<String>,
+    /// The keys that stay, without a token, when an expired one leaves: the Secret's type wants them.
+    pub kept_keys: BTreeSet<String>,
     /// The labels beside our own.
     pub labels: BTreeSet<String>,
     /// The annotations beside our own.
@@ -103,11 +103,24 @@ impl Snapshot {
         self.token.owner()
     }
 
+    /// How the token reaches its readers.
+    pub fn delivery(&self) -> Delivery {
+        self.token.spec.refresh.delivery.unwrap_or(self.delivery)
+    }
+
+    /// What the schedule of a token depends on; `random` is in `0.0..1.0`.
+    pub(super) fn pace(&self, means: &Means, random: f64) -> Pace {
+        let found_out = self.facts.same_token_until;
+        let same_token_until = means.limits.same_token_until.or(found_out);
+        let limits = Limits { same_token_until, ..means.limits };
+        Pace { random, ..Pace::of(&self.token.spec.refresh, limits, self.delivery) }
+    }
+
     /// How long after a rotation nobody can hold the former token any more, where it is to be
     /// revoked then: its readers' delay and a little more.
     pub(super) fn revoke_after(&self) -> Option<TimeDelta> {
         let revoke = self.token.spec.revoke.contains(&RevokeOn::Rotation);
-        revoke.then(|| self.delivery.delay() + TimeDelta::seconds(10))
+        revoke.then(|| schedule::delay(self.delivery()) + TimeDelta::seconds(10))
     }
 
     /// The value of the annotation that asks for a refresh.

@@ -9,7 +9,7 @@ use super::*;
 use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, REFRESH_REQUESTED_AT, format_time,
 };
-use crate::api::{OAuthClientToken, keys};
+use crate::api::{Delivery, OAuthClientToken, keys};
 use crate::error::{Error, Reason};
 
 /// What the inputs are as long as a test says nothing else, and where that was seen.
@@ -49,6 +49,7 @@ pub(super) fn held(life: i64) -> HeldToken {
         scopes: Vec::new(),
         secret_name: "shop".into(),
         fingerprint: None,
+        repeated: false,
     }
 }
 
@@ -98,6 +99,7 @@ pub(super) enum Told {
     Fetch,
     WriteAgain(String),
     Revoke,
+    Withdraw,
     Part,
     Finalizer(FinalizerChange),
 }
@@ -108,6 +110,7 @@ pub(super) fn told(plan: &Plan) -> Told {
         Plan::VerifyInputs => Told::Verify,
         Plan::Fetch(_) => Told::Fetch,
         Plan::Revoke => Told::Revoke,
+        Plan::Withdraw(_) => Told::Withdraw,
         Plan::Part => Told::Part,
         Plan::Finalizer(change) => Told::Finalizer(*change),
         Plan::WriteAgain { from, .. } => Told::WriteAgain(from.clone()),
@@ -124,7 +127,7 @@ impl Scene {
         Self(Snapshot {
             token: Arc::new(token()),
             facts: Facts::default(),
-            means: Ok(Means { seen: SEEN.into(), min_interval: None, max_interval: None }),
+            means: Ok(Means { seen: SEEN.into(), ..Means::default() }),
             shape: Ok(Outline::default()),
             target: None,
             holds: true,
@@ -175,12 +178,13 @@ impl Scene {
 
     pub(super) fn min_interval(self, seconds: i64) -> Self {
         let min_interval = Some(TimeDelta::seconds(seconds));
-        self.means(Ok(Means { seen: SEEN.into(), min_interval, max_interval: None }))
+        let limits = Limits { min_interval, ..Limits::default() };
+        self.means(Ok(Means { seen: SEEN.into(), limits }))
     }
 
     /// The credentials, or the shape of the request, have another version now.
     pub(super) fn touched(self) -> Self {
-        self.means(Ok(Means { seen: "shape/2".into(), min_interval: None, max_interval: None }))
+        self.means(Ok(Means { seen: "shape/2".into(), ..Means::default() }))
     }
 
     pub(super) fn requested(self, value: &str) -> Self {
@@ -196,6 +200,7 @@ impl Scene {
         self.0.shape = Ok(Outline {
             digest: digest.into(),
             keys: names("header"),
+            kept_keys: [].into(),
             labels: names("team"),
             annotations: names("note"),
         });
@@ -231,7 +236,7 @@ impl Scene {
             remark: None,
             ..Attempt::default()
         };
-        let min_interval = self.0.means.as_ref().ok().and_then(|means| means.min_interval);
+        let min_interval = self.0.means.as_ref().ok().and_then(|means| means.limits.min_interval);
         let lesson = Lesson { now: at(second), min_interval, random: 0.5 };
         self.facts(|facts| *facts = learn(facts.clone(), outcome(attempt), lesson))
     }

@@ -7,9 +7,10 @@ use super::conditions::verdicts;
 use super::facts::{Facts, HeldToken};
 use super::learn::is_of_shape;
 use super::ownership::{Holder, ownership};
-use super::plan::Plan;
+use super::plan::{Plan, Verdicts};
 use super::schedule::{self, after};
 use super::snapshot::{Means, Outline, Snapshot};
+use crate::api::OnExpiry;
 use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time};
 use crate::error::Error;
 
@@ -144,11 +145,24 @@ impl<'a> View<'a> {
         due.then(|| Plan::WriteAgain { from: held.secret_name.clone(), held: held.clone() })
     }
 
+    /// The expired token is taken out of its target, where the spec asks for that and it is there.
+    pub(super) fn withdraw(&self) -> Option<Plan> {
+        let held = self.facts.held.as_ref().filter(|held| held.expires_at <= self.now)?;
+        let wanted = self.snapshot.token.spec.on_expiry == OnExpiry::Remove;
+        let there = self.holder == Holder::Us
+            && held.secret_name == self.snapshot.secret_name()
+            && self.snapshot.target.as_ref().is_some_and(|meta| {
+                let kept = self.shape().map(|shape| &shape.kept_keys);
+                !meta.owned_keys.iter().all(|key| kept.is_some_and(|kept| kept.contains(key)))
+            });
+        (wanted && there && !self.is_set_back()).then(|| Plan::Withdraw(held.clone()))
+    }
+
     /// When the provider is to be asked next.
     pub(super) fn due(&self, means: &Means, inputs: Change) -> DateTime<Utc> {
         let facts = self.facts;
         let life = facts.held.as_ref().map(|held| held.expires_at - held.issued_at);
-        let floor = schedule::min_interval(means.min_interval, life.unwrap_or_default());
+        let floor = schedule::min_interval(means.limits.min_interval, life.unwrap_or_default());
         let urgent = self.after_last_request(schedule::urgent_interval(floor));
         let retry_at = facts.retry_at.filter(|at| self.is_near(*at));
         let due = if inputs == Change::Changed || self.asked_for() || self.is_out_of_shape() {
@@ -169,11 +183,22 @@ impl<'a> View<'a> {
         let held = self.facts.held.as_ref()?;
         let floor = self.after_last_request(floor);
         if self.fallback().is_some() {
-            return Some(self.spread(held.refresh_at).max(floor));
+            // A lead that was lengthened counts at once, a shortened one from the next token on.
+            let latest = self.latest_by_spec(held).filter(|_| !held.repeated);
+            let due = latest.map_or(held.refresh_at, |latest| latest.min(held.refresh_at));
+            return Some(self.spread(due).max(floor));
         }
         // Where the provider hands back the same token until it expires, that is a second later.
         let planned = held.refresh_at.min(after(held.expires_at, schedule::AFTER_EXPIRY));
         (held.expires_at <= self.now).then(|| floor.max(planned))
+    }
+
+    /// When a token is due at the latest by the lead that the spec names.
+    fn latest_by_spec(&self, held: &HeldToken) -> Option<DateTime<Utc>> {
+        self.snapshot.token.spec.refresh.lead?;
+        let means = self.snapshot.means.as_ref().ok()?;
+        let latest = self.snapshot.pace(means, 0.0);
+        Some(latest.refresh_at(held.issued_at, held.expires_at))
     }
 
     /// So long after the last request; now, if there was none.
@@ -268,7 +293,12 @@ impl<'a> View<'a> {
         Plan::Wait {
             until: wake_ups.into_iter().flatten().filter(|at| *at > self.now).min(),
             next_attempt_at,
-            verdicts: verdicts(self.snapshot, good, refusal, self.now),
+            verdicts: self.verdicts(refusal),
         }
+    }
+
+    /// The conditions as they are now.
+    pub(super) fn verdicts(&self, refusal: Option<&Error>) -> Verdicts {
+        verdicts(self.snapshot, self.good(), refusal, self.now)
     }
 }

@@ -56,6 +56,7 @@ pub struct Endpoint {
     variables: BTreeMap<String, String>,
     min_interval: Option<Duration>,
     max_interval: Option<Duration>,
+    same_token_until: Option<Duration>,
     shape: Value,
 }
 
@@ -104,6 +105,7 @@ impl Endpoint {
             variables: values,
             min_interval: limits.min_interval.map(Duration::from),
             max_interval: limits.max_interval.map(Duration::from),
+            same_token_until: limits.same_token_until.map(Duration::from),
         })
     }
 
@@ -115,6 +117,12 @@ impl Endpoint {
     /// The longest time between two requests, where the document sets one.
     pub fn max_interval(&self) -> Option<Duration> {
         self.max_interval
+    }
+
+    /// What is left of a token when the provider gives a new one, where it hands out the same one
+    /// until then.
+    pub fn same_token_until(&self) -> Option<Duration> {
+        self.same_token_until
     }
 
     /// The further keys that a target may hold.

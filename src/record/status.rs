@@ -60,6 +60,7 @@ pub fn status(facts: &Facts, standing: Standing, before: &[Condition]) -> OAuthC
         next_attempt_at: next_attempt_at.map(whole_seconds),
         throttled_until: facts.throttled_until.map(whole_seconds),
         client_secret_key: facts.secret_key.clone(),
+        same_token_until_seconds: facts.same_token_until.map(|until| until.num_seconds()),
         last_handled_refresh_request: facts.handled_refresh_request.clone(),
         inputs,
     }

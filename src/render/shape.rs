@@ -12,7 +12,7 @@ use super::claims::Claims;
 use super::formats::{self, BASIC_AUTH, DOCKER_CONFIG_JSON, DOCKER_CONFIG_KEY, Format};
 use super::labels;
 use super::template::{Context, Known, Template};
-use super::{Data, LARGEST_SECRET, Shown, default_keys};
+use super::{Data, LARGEST_SECRET, Shown, Times, default_keys};
 use crate::api::{PRIVILEGED_SECRET_TYPES, Target, TargetTemplate};
 use crate::decide::Outline;
 use crate::error::{Error, Reason};
@@ -21,7 +21,7 @@ use crate::error::{Error, Reason};
 const EDITION: u32 = 1;
 
 /// What a target ought to look like.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Shape {
     type_: Option<String>,
     formats: Vec<Arc<dyn Format>>,
@@ -95,6 +95,7 @@ impl Shape {
         Outline {
             digest: self.digest.clone(),
             keys: keys.chain(self.data.keys().cloned()).collect(),
+            kept_keys: self.kept_keys().into_keys().collect(),
             labels: self.labels.keys().cloned().chain(self.format_labels().into_keys()).collect(),
             annotations: self.annotations.keys().cloned().collect(),
         }
@@ -129,6 +130,31 @@ impl Shape {
         self.is_of_its_type(&data)?;
         fits(&data)?;
         Ok(Rendered { type_: self.type_.clone(), labels, annotations, data })
+    }
+
+    /// The same once its token has expired and left: what says nothing of it, and the keys that the
+    /// Secret's type cannot be without.
+    pub fn without_token(&self, times: Times, place: Place<'_>) -> Rendered {
+        let context = Context::without_token(times, place);
+        let fill = |templates: &Templates| -> BTreeMap<String, String> {
+            let filled = templates.iter();
+            filled.filter_map(|(key, it)| Some((key.clone(), it.render(&context).ok()?))).collect()
+        };
+        let mut labels = fill(&self.labels);
+        labels.extend(self.format_labels());
+        Rendered {
+            type_: self.type_.clone(),
+            labels,
+            annotations: fill(&self.annotations),
+            data: self.kept_keys(),
+        }
+    }
+
+    fn kept_keys(&self) -> Data {
+        let type_ = self.type_.as_deref().unwrap_or_default();
+        let (keys, _) = required_keys(type_);
+        let nothing = |key: &str| if key.starts_with(".docker") { "{}" } else { "" };
+        keys.iter().map(|key| ((*key).to_owned(), nothing(key).into())).collect()
     }
 
     fn format_labels(&self) -> BTreeMap<String, String> {

@@ -175,3 +175,20 @@ fn a_docker_config_of_ones_own_has_to_be_json() {
     let error = config("{{ access_token }}").unwrap_err();
     assert!(error.message().contains("data..dockerconfigjson: it is no JSON object"), "{error}");
 }
+
+#[test]
+fn without_its_token_a_shape_keeps_what_its_type_wants_and_what_says_nothing_of_it() {
+    let formats = json!({"dockerConfigJson": {"registries": ["a"], "username": "u"},
+        "argoCD": {"url": "u", "username": "u"}});
+    let template = json!({"labels": {"team": "web", "of": "{{ outputs.instance_url }}"},
+        "annotations": {"until": "{{ expires_at }}", "type": "{{ token_type }}"}});
+    let shape = shape(json!({"formats": formats, "template": template})).unwrap();
+    let rendered = shape.without_token(shown().times, PLACE);
+    let data = rendered.data.iter().map(|(key, value)| (key.as_str(), value.expose_secret()));
+    assert_eq!(data.collect::<Vec<_>>(), [(".dockerconfigjson", "{}")]);
+    assert_eq!(rendered.type_.as_deref(), Some(DOCKER_CONFIG_JSON));
+    let labels: Vec<&str> = rendered.labels.keys().map(String::as_str).collect();
+    assert_eq!(labels, ["argocd.argoproj.io/secret-type", "team"]);
+    let annotations: Vec<&str> = rendered.annotations.keys().map(String::as_str).collect();
+    assert_eq!(annotations, ["until"]);
+}

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use super::filters::{self, FILTERS};
 use super::limited::Limited;
 use super::shape::Place;
-use super::{LARGEST_SECRET, Shown};
+use super::{LARGEST_SECRET, Shown, Times};
 use crate::api::annotations::format_time;
 use crate::error::{Error, Reason, nearest};
 
@@ -85,16 +85,22 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(shown: &Shown, place: Place<'_>) -> Self {
-        let mut present = BTreeMap::from([
-            (ACCESS_TOKEN, shown.access_token.expose_secret().to_owned()),
-            ("expires_at", format_time(shown.times.expires_at)),
-            ("issued_at", format_time(shown.times.issued_at)),
-            ("refresh_at", format_time(shown.times.refresh_at)),
+    /// What is known of a token that has left.
+    pub(super) fn without_token(times: Times, place: Place<'_>) -> Self {
+        let present = BTreeMap::from([
+            ("expires_at", format_time(times.expires_at)),
+            ("issued_at", format_time(times.issued_at)),
+            ("refresh_at", format_time(times.refresh_at)),
             ("name", place.name.to_owned()),
             ("namespace", place.namespace.to_owned()),
             ("secretName", place.secret_name.to_owned()),
         ]);
+        Self { present, outputs: BTreeMap::new() }
+    }
+
+    pub(super) fn new(shown: &Shown, place: Place<'_>) -> Self {
+        let Self { mut present, .. } = Self::without_token(shown.times, place);
+        present.insert(ACCESS_TOKEN, shown.access_token.expose_secret().to_owned());
         present.extend(shown.token_type.clone().map(|token_type| ("token_type", token_type)));
         let outputs = shown.outputs.iter();
         let outputs = outputs.map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));

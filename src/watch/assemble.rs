@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::api::{OAuthClientTokenSpec, ServiceAccountRef};
-use crate::decide::{CredentialsSource, Means, Parent};
+use crate::decide::{CredentialsSource, Limits, Means, Parent};
 use crate::error::Error;
 use crate::oauth::{Asking, Digester, Endpoint, Transport};
 use crate::render::Shape;
@@ -71,10 +71,15 @@ pub fn shape(spec: &OAuthClientTokenSpec, endpoint: Option<&Endpoint>) -> Result
 /// What a decision needs to know of it. `version` changes whenever the credentials may have.
 pub fn means(materials: &Materials, version: &str, digester: &Digester) -> Means {
     let shape = digester.shape(&materials.endpoint, &materials.asking);
+    Means { seen: format!("{shape}/{version}"), limits: limits(&materials.endpoint) }
+}
+
+/// What a document says about when to ask.
+pub fn limits(endpoint: &Endpoint) -> Limits {
     let interval = |given: Option<Duration>| TimeDelta::from_std(given?).ok();
-    Means {
-        seen: format!("{shape}/{version}"),
-        min_interval: interval(materials.endpoint.min_interval()),
-        max_interval: interval(materials.endpoint.max_interval()),
+    Limits {
+        min_interval: interval(endpoint.min_interval()),
+        max_interval: interval(endpoint.max_interval()),
+        same_token_until: interval(endpoint.same_token_until()),
     }
 }

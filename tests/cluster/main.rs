@@ -24,6 +24,7 @@ mod credentials;
 mod discovery;
 mod documents;
 mod egress;
+mod expiry;
 mod faults;
 mod harness;
 mod hostile;

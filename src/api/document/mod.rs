@@ -174,6 +174,11 @@ pub struct Limits {
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1m')").message("maxInterval is at least 1m"))]
     pub max_interval: Option<Duration>,
+    /// The provider hands out the same token until so much of its life is left: to ask sooner gains
+    /// nothing. `0s`: until it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub same_token_until: Option<Duration>,
 }
 
 fn variables_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
