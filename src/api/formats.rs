@@ -34,7 +34,7 @@ pub struct Formats {
     /// `type`, `username` and `password`, which is the token.
     #[serde(rename = "argoCD", default, skip_serializing_if = "Option::is_none")]
     pub argo_cd: Option<ArgoCd>,
-    /// What a Flux GitRepository refers to: `username` and `password`, which is the token, or
+    /// What a Flux `GitRepository` refers to: `username` and `password`, which is the token, or
     /// `bearerToken`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flux_git: Option<FluxGit>,
@@ -159,7 +159,7 @@ pub enum ArgoCdRepository {
     Oci,
 }
 
-/// What a Flux GitRepository refers to.
+/// What a Flux `GitRepository` refers to.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FluxGit {

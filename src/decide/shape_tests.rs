@@ -27,13 +27,13 @@ fn shaped() -> Scene {
 #[case::as_declared(shaped(), Wait(Some(2880)))]
 #[case::declared_otherwise(shaped().shaped("two"), again())]
 #[case::declared_no_more(shaped().shaped(""), again())]
-#[case::a_key_is_gone(shaped().damaged(|t| drop(t.owned_keys.remove("header"))), again())]
+#[case::a_key_is_gone(shaped().damaged(|t| { t.owned_keys.remove("header"); }), again())]
 #[case::a_label_is_changed(shaped().damaged(|t| t.owned_labels = Some([].into())), again())]
 #[case::a_folder_has_no_labels(shaped().damaged(|t| t.owned_labels = None), Wait(Some(2880)))]
 #[case::an_annotation_is_changed(shaped().damaged(|t| t.owned_annotations.clear()), again())]
 #[case::an_output_is_not_told(shaped().damaged(|t| drop(t.annotations.insert(OUTPUTS.into(), "x".into()))), again())]
 // The token itself is what a fetch is for.
-#[case::the_token_is_gone(shaped().damaged(|t| drop(t.owned_keys.remove(keys::ACCESS_TOKEN))), Fetch)]
+#[case::the_token_is_gone(shaped().damaged(|t| { t.owned_keys.remove(keys::ACCESS_TOKEN); }), Fetch)]
 fn a_shape_that_is_not_as_declared_is_mended_without_a_request(
     #[case] scene: Scene,
     #[case] expected: Told,

@@ -185,7 +185,7 @@ impl Format for Env {
                     "the token or its type holds what shells, docker and systemd read differently",
                 );
             }
-            text.push_str(&format!("{prefix}{name}={value}\n"));
+            text.extend([prefix, name, "=", value, "\n"]);
         }
         Ok(vec![text.into()])
     }

@@ -13,7 +13,7 @@ use super::formats::{self, BASIC_AUTH, DOCKER_CONFIG_JSON, DOCKER_CONFIG_KEY, Fo
 use super::labels;
 use super::template::{Context, Known, Template};
 use super::{Data, LARGEST_SECRET, Shown, Times, default_keys};
-use crate::api::{PRIVILEGED_SECRET_TYPES, Target, TargetTemplate};
+use crate::api::{Formats, PRIVILEGED_SECRET_TYPES, Target, TargetTemplate};
 use crate::decide::Outline;
 use crate::error::{Error, Reason};
 
@@ -251,7 +251,7 @@ fn templates(
 /// Of what is declared, so that a change of it shows in the target's annotations.
 fn digest_of(target: &Target) -> String {
     let Target { secret_name: _, type_, formats, template } = target;
-    if type_.is_none() && *formats == Default::default() && *template == Default::default() {
+    if type_.is_none() && *formats == Formats::default() && *template == TargetTemplate::default() {
         return String::new();
     }
     // It cannot fail: strings and maps of strings.
