@@ -351,13 +351,11 @@ impl Reader<'_> {
 }
 
 fn known(what: &str, name: &str, known: &[&str], line: usize) -> Result<(), Slip> {
-    match known.contains(&name) {
-        true => Ok(()),
-        false => {
-            let hint = nearest(name, known.iter().copied());
-            Err(slip(line, &format!("there is no {what} {name:?}{hint}")))
-        }
+    if known.contains(&name) {
+        return Ok(());
     }
+    let hint = nearest(name, known.iter().copied());
+    Err(slip(line, &format!("there is no {what} {name:?}{hint}")))
 }
 
 fn slip(line: usize, what: &str) -> Slip {
