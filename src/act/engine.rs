@@ -1,5 +1,6 @@
 //! Carrying out a plan: read, ask, write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -18,14 +19,15 @@ use super::turn::Entry;
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
-    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
+    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, Owner, REFRESH_AT, SHAPE,
+    format_time, whole_seconds,
 };
 use crate::api::{CreationPolicy, DeletionPolicy};
 use crate::clock::Clock;
 use crate::decide::{Attempt, FetchOrder, HeldToken, Inspected, Outcome, Plan, Renewal, SecretKey};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Transport};
-use crate::render::{Data, Shown, read_back, render};
+use crate::render::{Data, Place, Rendered, Shape, Shown, Times, read_back};
 use crate::watch::Materials;
 
 /// Carries out plans.
@@ -167,6 +169,7 @@ impl<E: Edge> Engine<E> {
             at: self.clock.now(),
             seen: seen(case),
             inputs: Some(inputs.clone()),
+            shape: shape_of(case),
             refresh_request: order.refresh_request.clone(),
             without_target: order.without_target,
             remark: remark.clone(),
@@ -231,12 +234,15 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Outcome::Failed { error, attempt: self.attempt(case) },
         };
         let data = data.unwrap_or_default();
-        let Some(shown) = read_back(&data, held.expires_at, &held.outputs) else {
+        let Some(shown) = read_back(&data, times(&held), &held.outputs) else {
             return already_there(case, from, &data).unwrap_or(Outcome::NothingToWriteAgain);
         };
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        match self.write(case, &held, (render(&shown), inputs)).await {
+        let Ok(rendered) = rendered(case, &shown) else {
+            return Outcome::NotRendered { shape: shape_of(case) };
+        };
+        match self.write(case, &held, (rendered, inputs)).await {
             Ok(()) => {
                 self.nudge(case).await;
                 Outcome::WrittenAgain { held }
@@ -248,7 +254,11 @@ impl<E: Edge> Engine<E> {
     /// Takes the keys of an expired token out of its target; whose it is and since when stays told.
     async fn withdraw(&self, case: &Case, held: HeldToken) -> Outcome {
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        match self.write(case, &held, (Data::new(), inputs)).await {
+        let owner = case.snapshot.owner();
+        let bare = Shape::default();
+        let shape = case.shape.as_ref().unwrap_or(&bare);
+        let empty = shape.without_token(times(&held), place(&owner, &held.secret_name));
+        match self.write(case, &held, (empty, inputs)).await {
             Ok(()) => {
                 self.nudge(case).await;
                 Outcome::Withdrawn
@@ -290,10 +300,10 @@ impl<E: Edge> Engine<E> {
         let shown = Shown {
             access_token: issued.access_token,
             token_type: issued.token_type,
-            expires_at: held.expires_at,
+            times: times(&held),
             outputs: issued.outputs,
         };
-        self.write(case, &held, (render(&shown), inputs.to_owned())).await?;
+        self.write(case, &held, (rendered(case, &shown)?, inputs.to_owned())).await?;
         let hindered = self.nudge(case).await;
         info!(
             namespace = case.snapshot.owner().namespace,
@@ -309,24 +319,32 @@ impl<E: Edge> Engine<E> {
         &self,
         case: &Case,
         held: &HeldToken,
-        (data, inputs): (Data, String),
+        (rendered, inputs): (Rendered, String),
     ) -> Result<(), Error> {
+        let Rendered { type_, labels, annotations, data } = rendered;
         let owner = case.snapshot.owner();
         let target = &case.snapshot.token.spec.target;
         let is_owner = target.creation_policy == CreationPolicy::Owner;
-        let changed_at = held.changed_at.map(|at| (CHANGED_AT, format_time(at)));
-        let annotations = [
+        let changed_at = held.changed_at.map(format_time).unwrap_or_default();
+        let own = [
             (ISSUED_AT, format_time(held.issued_at)),
             (EXPIRES_AT, format_time(held.expires_at)),
             (REFRESH_AT, format_time(held.refresh_at)),
             (INPUTS, inputs),
+            (OWNER, if is_owner { owner.to_string() } else { String::new() }),
+            (SHAPE, shape_of(case)),
+            (OUTPUTS, held.outputs.join(",")),
+            (CHANGED_AT, changed_at),
         ];
-        let marks = is_owner.then(|| (OWNER, owner.to_string()));
-        let annotations = annotations.into_iter().chain(marks).chain(changed_at).collect();
+        let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
+        // What is empty says nothing.
+        let own = own.filter(|(key, value)| !(value.is_empty() && key != INPUTS));
+        let annotations: BTreeMap<_, _> = annotations.into_iter().chain(own).collect();
         let policies = (target.creation_policy, target.deletion_policy);
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();
-        self.edge.write(TargetWrite { key, owner, policies, annotations, data, seen }).await
+        let write = TargetWrite { key, owner, policies, type_, labels, annotations, data, seen };
+        self.edge.write(write).await
     }
 
     /// Clears a former target.
@@ -364,6 +382,25 @@ pub struct Tools {
     pub stopping: CancellationToken,
 }
 
+/// A token in the shape that its target declares.
+fn rendered(case: &Case, shown: &Shown) -> Result<Rendered, Error> {
+    let shape = case.shape.as_ref().map_err(Clone::clone)?;
+    shape.render(shown, place(&case.snapshot.owner(), case.snapshot.secret_name()))
+}
+
+fn place<'a>(owner: &'a Owner, secret_name: &'a str) -> Place<'a> {
+    Place { namespace: &owner.namespace, name: &owner.name, secret_name }
+}
+
+fn times(held: &HeldToken) -> Times {
+    let HeldToken { issued_at, expires_at, refresh_at, .. } = *held;
+    Times { issued_at, expires_at, refresh_at }
+}
+
+fn shape_of(case: &Case) -> String {
+    case.shape.as_ref().map(|shape| shape.digest().to_owned()).unwrap_or_default()
+}
+
 fn seen(case: &Case) -> String {
     case.snapshot.means.as_ref().map(|means| means.seen.clone()).unwrap_or_default()
 }
@@ -388,7 +425,7 @@ fn already_there(case: &Case, name: &str, data: &Data) -> Option<Outcome> {
     let target = case.snapshot.target.as_ref().filter(|_| name == case.snapshot.secret_name())?;
     let found = HeldToken::of_target(target, name)?;
     let held = case.snapshot.facts.held.as_ref()?;
-    (found.issued_at > held.issued_at).then(|| read_back(data, found.expires_at, &[])).flatten()?;
+    (found.issued_at > held.issued_at).then(|| read_back(data, times(&found), &[])).flatten()?;
     Some(Outcome::WrittenAgain { held: found })
 }
 

@@ -154,6 +154,15 @@ pub fn meanwhile(snapshot: &Snapshot, now: DateTime<Utc>) -> (Verdicts, Option<P
     (view.verdicts(None), withdraw)
 }
 
+/// What is due besides keeping the token fresh.
+fn chore(view: &View<'_>) -> Option<Plan> {
+    let revoke = || {
+        let due = view.facts.revoke_at.is_some_and(|at| at <= view.now);
+        due.then_some(Plan::Revoke)
+    };
+    view.withdraw().or_else(revoke).or_else(|| view.leave()).or_else(|| view.restart())
+}
+
 /// Decides. `random` is in `0.0..1.0`.
 pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     let view = View::new(snapshot, now);
@@ -166,17 +175,11 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     if snapshot.token.spec.suspend {
         return view.wait(None, None);
     }
-    if let Some(withdraw) = view.withdraw() {
-        return withdraw;
+    if let Some(chore) = chore(&view) {
+        return chore;
     }
-    if snapshot.facts.revoke_at.is_some_and(|at| at <= now) {
-        return Plan::Revoke;
-    }
-    if let Some(leave) = view.leave() {
-        return leave;
-    }
-    if let Some(restart) = view.restart() {
-        return restart;
+    if let Err(error) = &snapshot.shape {
+        return view.refuse(error);
     }
     if view.wants_a_look() {
         return match view.is_set_back() {

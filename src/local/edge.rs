@@ -70,8 +70,11 @@ impl LocalEdge {
                     uid: owner.uid,
                 }
             }),
-            annotations,
             owned_keys: present.collect::<BTreeSet<_>>(),
+            // Nor has it labels.
+            owned_labels: None,
+            owned_annotations: annotations.keys().cloned().collect(),
+            annotations,
             ..TargetMeta::default()
         }))
     }
