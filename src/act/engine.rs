@@ -17,7 +17,7 @@ use super::spend::Spender;
 use super::supply::{Supplied, credentials, renewed_of};
 use super::turn::Entry;
 use super::witness::Witness;
-use super::{Case, Edge, TargetWrite};
+use super::{Case, Edge, Otherwise, TargetWrite};
 use crate::api::annotations::{
     CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, Owner, REFRESH_AT, SHAPE,
     format_time, whole_seconds,
@@ -154,6 +154,9 @@ impl<E: Edge> Engine<E> {
                 return Some(Outcome::Failed { error, attempt: self.attempt(case) });
             }
         }
+        if self.stopping.is_cancelled() {
+            return None;
+        }
         self.ask_and_publish(case, (materials, supplied, pass), order).await
     }
 
@@ -184,6 +187,7 @@ impl<E: Edge> Engine<E> {
             Ok(asked) => asked,
             // Nothing was asked.
             Err(error) => {
+                pass.iter().for_each(Pass::give_back);
                 return Some(Outcome::Failed { error, attempt: self.attempt(case) });
             }
         };
@@ -242,7 +246,7 @@ impl<E: Edge> Engine<E> {
         let Ok(rendered) = rendered(case, &shown) else {
             return Outcome::NotRendered { shape: shape_of(case) };
         };
-        match self.write(case, &held, (rendered, inputs)).await {
+        match self.write(case, &held, (rendered, inputs, Otherwise::LookAgain)).await {
             Ok(()) => {
                 self.nudge(case).await;
                 Outcome::WrittenAgain { held }
@@ -258,7 +262,7 @@ impl<E: Edge> Engine<E> {
         let bare = Shape::default();
         let shape = case.shape.as_ref().unwrap_or(&bare);
         let empty = shape.without_token(times(&held), place(&owner, &held.secret_name));
-        match self.write(case, &held, (empty, inputs)).await {
+        match self.write(case, &held, (empty, inputs, Otherwise::LetBe)).await {
             Ok(()) => {
                 self.nudge(case).await;
                 Outcome::Withdrawn
@@ -303,7 +307,8 @@ impl<E: Edge> Engine<E> {
             times: times(&held),
             outputs: issued.outputs,
         };
-        self.write(case, &held, (rendered(case, &shown)?, inputs.to_owned())).await?;
+        let rendered = (rendered(case, &shown)?, inputs.to_owned(), Otherwise::LookAgain);
+        self.write(case, &held, rendered).await?;
         let hindered = self.nudge(case).await;
         info!(
             namespace = case.snapshot.owner().namespace,
@@ -319,7 +324,7 @@ impl<E: Edge> Engine<E> {
         &self,
         case: &Case,
         held: &HeldToken,
-        (rendered, inputs): (Rendered, String),
+        (rendered, inputs, otherwise): (Rendered, String, Otherwise),
     ) -> Result<(), Error> {
         let Rendered { type_, labels, annotations, data } = rendered;
         let owner = case.snapshot.owner();
@@ -343,7 +348,8 @@ impl<E: Edge> Engine<E> {
         let policies = (target.creation_policy, target.deletion_policy);
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();
-        let write = TargetWrite { key, owner, policies, type_, labels, annotations, data, seen };
+        let write =
+            TargetWrite { key, owner, policies, type_, labels, annotations, data, seen, otherwise };
         self.edge.write(write).await
     }
 
