@@ -242,13 +242,13 @@ fn patience(urgency: Urgency, now: DateTime<Utc>) -> Duration {
 }
 
 impl Pass {
-    /// Whether the request may be made for which this place was given; it is counted.
     /// It was counted, but nothing was asked.
     pub(super) fn give_back(&self) {
         let Application { caller, .. } = &self.application;
         self.accounts.with(&self.application, |account, _| account.give_back(caller));
     }
 
+    /// Whether the request may be made for which this place was given; it is counted.
     pub(super) fn spend(&self) -> bool {
         let Self { application, began, .. } = self;
         self.accounts
