@@ -1,5 +1,6 @@
 //! The flow on a cluster: snapshot, decide, act, record. Glue only.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tracing::{debug, info, warn};
 
-use crate::act::{Case, ClusterEdge, Engine, Tools};
+use crate::act::{Case, ClusterEdge, Engine, Tools, outline};
 use crate::api::{Delivery, OAuthClientToken};
 use crate::clock::Clock;
 use crate::decide::{Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, holder, is_held};
@@ -21,10 +22,10 @@ use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
 use crate::record::{Ledger, ProviderRecorder, Recorder, Transition};
-use crate::render::target_keys;
+use crate::render::{Shape, target_keys};
 use crate::runtime::Access;
 use crate::watch::{
-    Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means,
+    Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means, shape,
 };
 
 /// Until a token is looked at again that could not be read or recorded.
@@ -160,16 +161,16 @@ impl Station for Context {
             Ok(materials) => self.means(materials).await?,
             Err(error) => Err(error.clone()),
         };
+        let endpoint = materials.as_ref().ok().map(|materials| &*materials.endpoint);
+        let shape = shape(&token.spec, endpoint);
         let mut snapshot = Snapshot {
             token: Arc::clone(token),
             facts: Facts::default(),
             means,
+            shape: outline(&shape),
             target: None,
             rivals: self.caches.rivals(token),
-            keys: materials
-                .as_ref()
-                .map(|found| target_keys(found.endpoint.output_names()))
-                .unwrap_or_default(),
+            keys: keys(materials.as_ref().ok(), shape.as_ref().ok()),
             holds: true,
             held_back: self.engine.holds_back(token, materials.as_ref().ok()),
             delivery: Delivery::Volume,
@@ -182,7 +183,7 @@ impl Station for Context {
         let found = self.look(&target).await?;
         snapshot.target = found.map(|meta| (*meta).clone().seen_by(&snapshot.owner()));
         snapshot.facts = self.facts(&snapshot);
-        Ok(Case { snapshot, materials: materials.ok() })
+        Ok(Case { snapshot, materials: materials.ok(), shape })
     }
 
     async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
@@ -244,6 +245,14 @@ impl Context {
             Known::Nothing => Ok(self.engine.edge.look(key).await?.map(Arc::new)),
         }
     }
+}
+
+/// The keys that a token may need in its target, as far as they are known.
+fn keys(materials: Option<&Materials>, shape: Option<&Shape>) -> BTreeSet<String> {
+    let (Some(materials), Some(shape)) = (materials, shape) else { return BTreeSet::new() };
+    let declared = shape.outline().keys;
+    let outputs = materials.endpoint.output_names();
+    target_keys(outputs.chain(declared.iter().map(String::as_str)))
 }
 
 fn credentials_not_found(key: &SecretKey) -> Error {

@@ -79,6 +79,8 @@ reasons! {
     CredentialsKeyMissing => Waiting,
     /// A credential cannot be used as it is.
     InvalidCredentials => Permanent,
+    /// The token cannot be shown in the shape that its target declares.
+    TargetNotRendered => Permanent,
     /// The target Secret is somebody else's.
     SecretNotOwned => Permanent,
     /// The Secret that the token is to be merged into does not exist, or is about to go.

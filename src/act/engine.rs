@@ -1,5 +1,6 @@
 //! Carrying out a plan: read, ask, write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -16,16 +17,17 @@ use super::spend::Spender;
 use super::supply::{Supplied, credentials, renewed_of};
 use super::turn::Entry;
 use super::witness::Witness;
-use super::{Case, Edge, TargetWrite};
+use super::{Case, Edge, Otherwise, TargetWrite};
 use crate::api::annotations::{
-    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
+    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, Owner, REFRESH_AT, SHAPE,
+    format_time, whole_seconds,
 };
 use crate::api::{CreationPolicy, DeletionPolicy};
 use crate::clock::Clock;
 use crate::decide::{Attempt, FetchOrder, HeldToken, Inspected, Outcome, Plan, Renewal, SecretKey};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Transport};
-use crate::render::{Data, Shown, read_back, render};
+use crate::render::{Data, Place, Rendered, Shape, Shown, Times, read_back};
 use crate::runtime::Chance;
 use crate::watch::Materials;
 
@@ -156,6 +158,9 @@ impl<E: Edge> Engine<E> {
                 return Some(Outcome::Failed { error, attempt: self.attempt(case) });
             }
         }
+        if self.stopping.is_cancelled() {
+            return None;
+        }
         self.ask_and_publish(case, (materials, supplied, pass), order).await
     }
 
@@ -171,6 +176,7 @@ impl<E: Edge> Engine<E> {
             at: self.clock.now(),
             seen: seen(case),
             inputs: Some(inputs.clone()),
+            shape: shape_of(case),
             refresh_request: order.refresh_request.clone(),
             without_target: order.without_target,
             remark: remark.clone(),
@@ -185,6 +191,7 @@ impl<E: Edge> Engine<E> {
             Ok(asked) => asked,
             // Nothing was asked.
             Err(error) => {
+                pass.iter().for_each(Pass::give_back);
                 return Some(Outcome::Failed { error, attempt: self.attempt(case) });
             }
         };
@@ -235,12 +242,15 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Outcome::Failed { error, attempt: self.attempt(case) },
         };
         let data = data.unwrap_or_default();
-        let Some(shown) = read_back(&data, held.expires_at, &held.outputs) else {
+        let Some(shown) = read_back(&data, times(&held), &held.outputs) else {
             return already_there(case, from, &data).unwrap_or(Outcome::NothingToWriteAgain);
         };
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        match self.write(case, &held, (render(&shown), inputs)).await {
+        let Ok(rendered) = rendered(case, &shown) else {
+            return Outcome::NotRendered { shape: shape_of(case) };
+        };
+        match self.write(case, &held, (rendered, inputs, Otherwise::LookAgain)).await {
             Ok(()) => {
                 self.nudge(case).await;
                 Outcome::WrittenAgain { held }
@@ -252,7 +262,11 @@ impl<E: Edge> Engine<E> {
     /// Takes the keys of an expired token out of its target; whose it is and since when stays told.
     async fn withdraw(&self, case: &Case, held: HeldToken) -> Outcome {
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        match self.write(case, &held, (Data::new(), inputs)).await {
+        let owner = case.snapshot.owner();
+        let bare = Shape::default();
+        let shape = case.shape.as_ref().unwrap_or(&bare);
+        let empty = shape.without_token(times(&held), place(&owner, &held.secret_name));
+        match self.write(case, &held, (empty, inputs, Otherwise::LetBe)).await {
             Ok(()) => {
                 self.nudge(case).await;
                 Outcome::Withdrawn
@@ -294,10 +308,11 @@ impl<E: Edge> Engine<E> {
         let shown = Shown {
             access_token: issued.access_token,
             token_type: issued.token_type,
-            expires_at: held.expires_at,
+            times: times(&held),
             outputs: issued.outputs,
         };
-        self.write(case, &held, (render(&shown), inputs.to_owned())).await?;
+        let rendered = (rendered(case, &shown)?, inputs.to_owned(), Otherwise::LookAgain);
+        self.write(case, &held, rendered).await?;
         let hindered = self.nudge(case).await;
         info!(
             namespace = case.snapshot.owner().namespace,
@@ -313,24 +328,33 @@ impl<E: Edge> Engine<E> {
         &self,
         case: &Case,
         held: &HeldToken,
-        (data, inputs): (Data, String),
+        (rendered, inputs, otherwise): (Rendered, String, Otherwise),
     ) -> Result<(), Error> {
+        let Rendered { type_, labels, annotations, data } = rendered;
         let owner = case.snapshot.owner();
         let target = &case.snapshot.token.spec.target;
         let is_owner = target.creation_policy == CreationPolicy::Owner;
-        let changed_at = held.changed_at.map(|at| (CHANGED_AT, format_time(at)));
-        let annotations = [
+        let changed_at = held.changed_at.map(format_time).unwrap_or_default();
+        let own = [
             (ISSUED_AT, format_time(held.issued_at)),
             (EXPIRES_AT, format_time(held.expires_at)),
             (REFRESH_AT, format_time(held.refresh_at)),
             (INPUTS, inputs),
+            (OWNER, if is_owner { owner.to_string() } else { String::new() }),
+            (SHAPE, shape_of(case)),
+            (OUTPUTS, held.outputs.join(",")),
+            (CHANGED_AT, changed_at),
         ];
-        let marks = is_owner.then(|| (OWNER, owner.to_string()));
-        let annotations = annotations.into_iter().chain(marks).chain(changed_at).collect();
+        let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
+        // What is empty says nothing.
+        let own = own.filter(|(key, value)| !(value.is_empty() && key != INPUTS));
+        let annotations: BTreeMap<_, _> = annotations.into_iter().chain(own).collect();
         let policies = (target.creation_policy, target.deletion_policy);
         let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
         let seen = case.snapshot.target.clone();
-        self.edge.write(TargetWrite { key, owner, policies, annotations, data, seen }).await
+        let write =
+            TargetWrite { key, owner, policies, type_, labels, annotations, data, seen, otherwise };
+        self.edge.write(write).await
     }
 
     /// Clears a former target.
@@ -370,6 +394,25 @@ pub struct Tools {
     pub stopping: CancellationToken,
 }
 
+/// A token in the shape that its target declares.
+fn rendered(case: &Case, shown: &Shown) -> Result<Rendered, Error> {
+    let shape = case.shape.as_ref().map_err(Clone::clone)?;
+    shape.render(shown, place(&case.snapshot.owner(), case.snapshot.secret_name()))
+}
+
+fn place<'a>(owner: &'a Owner, secret_name: &'a str) -> Place<'a> {
+    Place { namespace: &owner.namespace, name: &owner.name, secret_name }
+}
+
+fn times(held: &HeldToken) -> Times {
+    let HeldToken { issued_at, expires_at, refresh_at, .. } = *held;
+    Times { issued_at, expires_at, refresh_at }
+}
+
+fn shape_of(case: &Case) -> String {
+    case.shape.as_ref().map(|shape| shape.digest().to_owned()).unwrap_or_default()
+}
+
 fn seen(case: &Case) -> String {
     case.snapshot.means.as_ref().map(|means| means.seen.clone()).unwrap_or_default()
 }
@@ -394,7 +437,7 @@ fn already_there(case: &Case, name: &str, data: &Data) -> Option<Outcome> {
     let target = case.snapshot.target.as_ref().filter(|_| name == case.snapshot.secret_name())?;
     let found = HeldToken::of_target(target, name)?;
     let held = case.snapshot.facts.held.as_ref()?;
-    (found.issued_at > held.issued_at).then(|| read_back(data, found.expires_at, &[])).flatten()?;
+    (found.issued_at > held.issued_at).then(|| read_back(data, times(&found), &[])).flatten()?;
     Some(Outcome::WrittenAgain { held: found })
 }
 

@@ -14,6 +14,7 @@ mod kept;
 mod rehearsal;
 mod renewal;
 mod retired;
+mod retyped;
 mod revocation;
 mod rollout;
 mod service_account;
@@ -43,10 +44,10 @@ use crate::api::annotations::Owner;
 use crate::api::{
     CreationPolicy, DeletionPolicy, OAuthClientToken, PRIVILEGED_SECRET_TYPES, ServiceAccountRef,
 };
-use crate::decide::{FinalizerChange, Restarts, SecretKey, Snapshot, TargetMeta};
+use crate::decide::{FinalizerChange, Outline, Restarts, SecretKey, Snapshot, TargetMeta};
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
-use crate::render::Data;
+use crate::render::{Data, Shape};
 use crate::watch::Materials;
 
 /// One token at one moment, with what it takes to act for it.
@@ -56,6 +57,13 @@ pub struct Case {
     pub snapshot: Snapshot,
     /// What a token request is made from; `None` where the snapshot has no means.
     pub materials: Option<Materials>,
+    /// How the target is to be filled, or why that cannot be said.
+    pub shape: Result<Shape, Error>,
+}
+
+/// What a decision needs to know of a shape.
+pub(crate) fn outline(shape: &Result<Shape, Error>) -> Result<Outline, Error> {
+    shape.as_ref().map(Shape::outline).map_err(Clone::clone)
 }
 
 impl Case {
@@ -75,12 +83,27 @@ pub struct TargetWrite {
     pub owner: Owner,
     /// How it belongs to them.
     pub policies: (CreationPolicy, DeletionPolicy),
-    /// Our annotations.
-    pub annotations: BTreeMap<&'static str, String>,
+    /// Its type, where it is said; it stays as it is where not.
+    pub type_: Option<String>,
+    /// Its labels, beside the one that every target of ours has.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
     /// Its data.
     pub data: Data,
     /// The target as it was when this was decided.
     pub seen: Option<TargetMeta>,
+    /// What to do where it is not so any more.
+    pub otherwise: Otherwise,
+}
+
+/// What becomes of a write whose target is not as it was when that was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It is looked at again, and written if it still may be: a new token is worth it.
+    LookAgain,
+    /// It is let be; the next decision sees what it is.
+    LetBe,
 }
 
 /// Where tokens are written to and credentials come from.

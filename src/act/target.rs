@@ -1,7 +1,7 @@
 //! Targets behind the API server: made, written, merged into and left, each time as the very
 //! version that was judged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -12,25 +12,27 @@ use kube::{Resource, ResourceExt};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::TargetWrite;
 use super::cluster::{ClusterEdge, refuse_privileged, write_failed};
+use super::{Otherwise, TargetWrite};
 use crate::api::annotations::Owner;
 use crate::api::{CreationPolicy, DeletionPolicy, MANAGED_BY, MANAGER, OAuthClientToken};
 use crate::decide::{
     Claim, Holder, Rivals, SecretKey, TargetMeta, Wish, claim, holder, immutable, key_conflict,
 };
 use crate::error::{Error, Reason};
-use crate::runtime::{ApiError, names_uid};
+use crate::runtime::{ApiError, names_type, names_uid};
 use crate::watch::handed_over;
 
 /// How often a write is decided again because the target changed under it.
 const WRITE_ROUNDS: usize = 4;
 
 /// What became of one round of a write.
-enum Round {
+pub(super) enum Round {
     Written(Box<PartialObjectMeta<Secret>>),
     /// The target is not as it was: look again.
     Changed,
+    /// The target's type cannot become the one that is declared.
+    OtherType,
 }
 
 impl ClusterEdge {
@@ -48,6 +50,8 @@ impl ClusterEdge {
                     }
                     return Ok(());
                 }
+                Round::OtherType => return Err(other_type(write)),
+                Round::Changed if write.otherwise == Otherwise::LetBe => return Ok(()),
                 Round::Changed => {
                     let found = self.look(&write.key).await?;
                     seen = found.map(|meta| meta.seen_by(&write.owner));
@@ -68,7 +72,12 @@ impl ClusterEdge {
         if let Claim::Refused(error) = claim {
             return Err(error);
         }
-        let Some(meta) = seen else { return self.create(write).await };
+        let Some(meta) = seen else {
+            return match write.otherwise {
+                Otherwise::LookAgain => self.create(write).await,
+                Otherwise::LetBe => Ok(Round::Changed),
+            };
+        };
         if meta.wants_a_look(&write.owner) {
             self.inspect_target(&write.key).await?;
         }
@@ -76,7 +85,11 @@ impl ClusterEdge {
             Claim::Disown => self.disown(write, meta).await,
             Claim::Merge => self.apply(write, (&meta.uid, &meta.resource_version)).await,
             _ if is_misreferred(write, meta) => self.reclaim(write, meta).await,
-            _ => self.apply(write, (&meta.uid, &meta.resource_version)).await,
+            _ => match self.apply(write, (&meta.uid, &meta.resource_version)).await? {
+                // Somebody else's that is taken over holds more than ours.
+                Round::OtherType if is_ours_alone(write, meta) => self.give_way(write, meta).await,
+                round => Ok(round),
+            },
         }
     }
 
@@ -93,7 +106,7 @@ impl ClusterEdge {
     /// A new Secret is made by POST, so that a race with its true owner fails.
     async fn create(&self, write: &TargetWrite) -> Result<Round, Error> {
         let mut secret = secret(write);
-        secret.type_ = Some("Opaque".to_owned());
+        secret.type_.get_or_insert_with(|| "Opaque".to_owned());
         let parameters =
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let api = self.secrets(&write.key.namespace);
@@ -132,6 +145,7 @@ impl ClusterEdge {
             // 409: another version, or gone. 422 on the uid: deleted and made again.
             Err(ApiError::Refused(status)) if status.is_conflict() => Ok(Round::Changed),
             Err(ApiError::Refused(status)) if names_uid(&status) => Ok(Round::Changed),
+            Err(ApiError::Refused(status)) if names_type(&status) => Ok(Round::OtherType),
             Err(error) => Err(write_failed(&write.key, &error)),
         }
     }
@@ -241,6 +255,11 @@ impl ClusterEdge {
     }
 }
 
+/// Whether a target holds nothing but what we wrote to it.
+fn is_ours_alone(write: &TargetWrite, meta: &TargetMeta) -> bool {
+    holder(meta, &write.owner) == Holder::Us && meta.managers.values().all(BTreeSet::is_empty)
+}
+
 fn unsteady(key: &SecretKey) -> Error {
     Error::new(Reason::WriteFailed, format!("Secret {key} changes faster than it can be written"))
 }
@@ -298,27 +317,40 @@ fn nothing(key: &SecretKey, meta: &TargetMeta) -> Secret {
     }
 }
 
-fn secret(write: &TargetWrite) -> Secret {
-    let annotations =
-        write.annotations.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+pub(super) fn secret(write: &TargetWrite) -> Secret {
     let data = write
         .data
         .iter()
         .map(|(key, value)| (key.clone(), ByteString(value.expose_secret().as_bytes().to_vec())));
     let is_guest = write.policies.0 == CreationPolicy::Merge;
-    let label = (MANAGED_BY.to_owned(), MANAGER.to_owned());
+    let mut labels = write.labels.clone();
+    labels.insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
     Secret {
         metadata: ObjectMeta {
             name: Some(write.key.name.clone()),
             namespace: Some(write.key.namespace.clone()),
-            labels: (!is_guest).then(|| BTreeMap::from([label])),
-            annotations: Some(annotations.collect()),
+            labels: (!is_guest).then_some(labels),
+            annotations: Some(write.annotations.clone()),
             owner_references: Some(references(write)).filter(|references| !references.is_empty()),
             ..ObjectMeta::default()
         },
         data: Some(data.collect()),
+        type_: write.type_.clone().filter(|_| !is_guest),
         ..Secret::default()
     }
+}
+
+/// A Secret that holds more than ours is not deleted for its type.
+fn other_type(write: &TargetWrite) -> Error {
+    let wanted = write.type_.as_deref().unwrap_or("Opaque");
+    Error::new(
+        Reason::SecretNotOwned,
+        format!(
+            "Secret {} is of another type than {wanted}, and the type of a Secret cannot be changed: \
+             set spec.target.type to what it is, or delete it",
+            write.key
+        ),
+    )
 }
 
 /// The ownerReferences of a target, by its policies.

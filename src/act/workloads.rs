@@ -51,6 +51,10 @@ impl ClusterEdge {
     pub(super) async fn restart_of(&self, wanted: Restart<'_>) -> Result<Restarts, Error> {
         let Restart { workload: reference, target, changed_at, now } = wanted;
         let api = self.workloads(&target.namespace, reference.kind);
+        // Many may wait for a place: none of them asks the API server for nothing.
+        if let Some(at) = self.restarts_full_until(now) {
+            return Ok(Restarts::Later(at));
+        }
         let told =
             |what: &str| Restarts::Done(Some(format!("spec.target.restart: {reference} {what}")));
         let found = self.call(api.get_opt(&reference.name)).await;
@@ -102,6 +106,7 @@ impl ClusterEdge {
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &target.namespace);
+        let mut refused = None;
         let mut page = ListParams::default().fields("status.phase=Running").limit(PAGE);
         loop {
             let pods = self.call(api.list(&page)).await.map_err(|e| not_nudged(target, &e))?;
@@ -112,13 +117,14 @@ impl ClusterEdge {
             let nudges: Vec<_> = readers.map(|pod| self.nudge_one(&api, pod, now)).collect();
             let mut nudges = stream::iter(nudges).buffer_unordered(AT_ONCE);
             while let Some(nudged) = nudges.next().await {
-                nudged.map_err(|error| not_nudged(target, &error))?;
+                refused = refused.or(nudged.err());
             }
             match pods.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
-                None => return Ok(()),
+                None => break,
             }
         }
+        refused.map_or(Ok(()), |error| Err(not_nudged(target, &error)))
     }
 
     async fn nudge_one(
@@ -180,7 +186,7 @@ fn denied(wanted: &Restart<'_>, error: &ApiError) -> Error {
             Reason::WorkloadDenied,
             format!(
                 "spec.target.restart: {workload} could not be restarted: let tokenward get and \
-                 patch it (deploy/rbac-workloads.yaml)"
+                 patch it (deploy/rbac-workloads.yaml), if no admission policy forbids it"
             ),
         ),
         _ => {

@@ -20,6 +20,10 @@ pub const CHANGED_AT: &str = "tokenward.dev/changed-at";
 pub const RESTARTED_AT: &str = "tokenward.dev/restarted-at";
 /// On a pod: when a Secret that it mounts last changed.
 pub const NUDGED_AT: &str = "tokenward.dev/nudged-at";
+/// On a target: digest of the shape that its spec declares, where it declares any.
+pub const SHAPE: &str = "tokenward.dev/shape";
+/// On a target: the keys that the provider's document adds, where it adds any, by commas.
+pub const OUTPUTS: &str = "tokenward.dev/outputs";
 /// On a Secret that is not ours: the name of the token that may take it over.
 pub const ALLOW: &str = "tokenward.dev/allow";
 /// On a Secret that keeps what a provider renewed: the name of the credentials Secret.

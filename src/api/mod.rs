@@ -6,6 +6,7 @@ mod cluster_provider;
 pub mod conditions;
 mod crds;
 mod document;
+mod formats;
 mod intent;
 mod provider;
 mod refresh;
@@ -21,10 +22,14 @@ pub use document::{
     Output, ProviderDocument, Request, Response, RetryAfter, RetryAfterKind, Revocation, RuleClass,
     SuccessCondition, Thumbprint,
 };
+pub use formats::{
+    ArgoCd, ArgoCdRepository, ArgoCdSecret, AuthorizationHeader, BasicAuth, DockerConfigJson, Env,
+    FluxGit, Formats, Json, Netrc,
+};
 pub use intent::Intent;
 pub use provider::{OAuthProvider, ProviderStatus};
 pub use refresh::{Delivery, OnExpiry, Refresh};
-pub use target::{CreationPolicy, DeletionPolicy, Target};
+pub use target::{CreationPolicy, DeletionPolicy, Target, TargetTemplate};
 pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,
     ProviderKind, ProviderRef, RevokeOn, ServiceAccountRef, TokenRef, TokenState,
@@ -75,6 +80,16 @@ pub(crate) mod schema {
             "minLength": 1,
             "maxLength": 253,
             "pattern": OBJECT_NAME
+        })
+    }
+
+    /// A key of a Secret that is a choice.
+    pub(crate) fn data_key(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 253,
+            "pattern": r"^([.]?[-_a-zA-Z0-9])[-._a-zA-Z0-9]*$"
         })
     }
 

@@ -39,6 +39,11 @@ pub struct Facts {
     pub failure: Option<Error>,
     /// Digest of what the last attempt was made with.
     pub attempted: Option<String>,
+    /// The shape of the target at the last attempt, see [`super::Outline::digest`]. Not remembered
+    /// over a restart.
+    pub attempted_shape: Option<String>,
+    /// A shape that cannot be had of the token that is there. Not remembered over a restart.
+    pub unrendered: Option<String>,
     /// Whether the last attempt was made without a good target to fall back on.
     pub attempted_without_target: bool,
     /// What was last found when the inputs were read.
@@ -182,6 +187,8 @@ impl Facts {
             throttled_until: status.throttled_until,
             failure: failure(status).filter(|_| failing),
             attempted: inputs.map(|inputs| inputs.digest.clone()),
+            attempted_shape: None,
+            unrendered: None,
             attempted_without_target: failing
                 && !conditions::is_true(&status.conditions, conditions::READY),
             seen: inputs.map(|i| Seen { at: i.seen.clone(), found: Ok(i.digest.clone()) }),
@@ -288,7 +295,7 @@ impl HeldToken {
             refresh_at: time(REFRESH_AT)?,
             token_type: None,
             scopes: Vec::new(),
-            outputs: target.further_keys(),
+            outputs: target.outputs(),
             secret_name: secret_name.to_owned(),
             fingerprint: None,
             repeated: false,
@@ -335,6 +342,7 @@ fn comes_of_an_attempt(reason: Reason) -> bool {
             | Reason::DiscoveryFailed
             | Reason::ServiceAccountTokenDenied
             | Reason::WriteFailed
+            | Reason::TargetNotRendered
             | Reason::SecretNotOwned
             | Reason::TargetKeyConflict
             | Reason::TargetImmutable

@@ -5,6 +5,7 @@ use super::super::testing::Told::{Fetch, Verify, Wait};
 use super::super::testing::{DIGEST, SEEN, Scene, Told, at, error, held, written};
 use super::super::{Attempt, Outcome, Plan};
 use super::*;
+use crate::api::annotations::OUTPUTS;
 use crate::api::conditions::Stamp;
 use crate::record::{Standing, status};
 
@@ -90,7 +91,7 @@ fn the_status_alone_tells_that_the_target_was_lost() {
 #[test]
 fn further_keys_of_a_target_are_known_without_the_status() {
     let scene = Scene::holding(3600).damaged(|target| {
-        target.owned_keys.insert("instance_url".to_owned());
+        target.annotations.insert(OUTPUTS.to_owned(), "instance_url".to_owned());
     });
     let scene = restarted(scene, 100, OAuthClientTokenStatus::default());
     assert_eq!(scene.0.facts.held.unwrap().outputs, ["instance_url"]);

@@ -75,6 +75,12 @@ pub enum Outcome {
     },
     /// The provider is not asked yet; the next snapshot tells why.
     HeldBack,
+    /// The token that was there does not come to the shape that is declared now: a fetch must
+    /// follow.
+    NotRendered {
+        /// See [`super::Outline::digest`].
+        shape: String,
+    },
     /// The token that was there is not good enough to be written again: a fetch must follow.
     NothingToWriteAgain,
 }
@@ -88,6 +94,8 @@ pub struct Attempt {
     pub seen: String,
     /// Digest of the inputs, where it came that far.
     pub inputs: Option<String>,
+    /// The target's shape, see [`super::Outline::digest`].
+    pub shape: String,
     /// The refresh request that it answers.
     pub refresh_request: Option<String>,
     /// Whether there was no good token to fall back on.
@@ -125,12 +133,7 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson<'_>) -> Facts {
             set_back(facts, error, lesson)
         }
         Outcome::Failed { error, attempt } => failed(facts, error, attempt, lesson),
-        Outcome::WrittenAgain { held } => Facts {
-            repairs: Some(repaired(facts.repairs.as_ref(), lesson)),
-            attempted_without_target: false,
-            setback: None,
-            ..moved(facts, held)
-        },
+        Outcome::WrittenAgain { held } => written_again(facts, held, lesson),
         Outcome::Inspected(inspected) => {
             Facts { inspected: Some(inspected), setback: None, ..facts }
         }
@@ -149,6 +152,7 @@ pub fn learn(facts: Facts, outcome: Outcome, lesson: Lesson<'_>) -> Facts {
         }
         Outcome::Revoked { next } => Facts { revoke_at: next, ..facts },
         Outcome::HeldBack => facts,
+        Outcome::NotRendered { shape } => Facts { unrendered: Some(shape), setback: None, ..facts },
         Outcome::NothingToWriteAgain => {
             let mut former = facts.former;
             former.extend(facts.held.map(|held| held.secret_name));
@@ -218,11 +222,38 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson<'_>
         throttled_until: None,
         failure: None,
         attempted_without_target: false,
+        unrendered: None,
         secret_key: attempt.secret_key.clone(),
         nudge: attempt.nudge.clone(),
         revoke_at: [facts.revoke_at, attempt.revoke_at].into_iter().flatten().min(),
         ..attempted(facts, attempt)
     }
+}
+
+fn written_again(facts: Facts, held: HeldToken, lesson: Lesson<'_>) -> Facts {
+    let facts = Facts {
+        repairs: Some(repaired(facts.repairs.as_ref(), lesson)),
+        attempted_without_target: false,
+        unrendered: None,
+        setback: None,
+        ..moved(facts, held)
+    };
+    match is_of_shape(facts.failure.as_ref()) {
+        // It was the shape, and that is mended.
+        true => Facts {
+            consecutive_failures: 0,
+            failures_of_a_kind: 0,
+            retry_at: None,
+            failure: None,
+            ..facts
+        },
+        false => facts,
+    }
+}
+
+/// Whether a token was had, and could not be shown.
+pub(super) fn is_of_shape(failure: Option<&Error>) -> bool {
+    failure.is_some_and(|failure| failure.reason() == Reason::TargetNotRendered)
 }
 
 /// What is known, after a token, of when the provider gives a new one: what was left of the former
@@ -233,8 +264,9 @@ fn same_token_until(facts: &Facts, held: &HeldToken, asked_at: DateTime<Utc>) ->
     let left = (former.expires_at - asked_at).max(TimeDelta::zero());
     match (held.repeated, former.repeated) {
         (true, _) => known.filter(|until| left > *until),
-        (false, true) => known.max(Some(left)),
-        (false, false) => known,
+        // After an outage it is not known since when another one could have been had.
+        (false, true) if facts.consecutive_failures == 0 => known.max(Some(left)),
+        (false, _) => known,
     }
 }
 
@@ -330,6 +362,7 @@ fn attempted(facts: Facts, attempt: Attempt) -> Facts {
     Facts {
         last_attempt_at: Some(attempt.at),
         attempted: attempt.inputs.or(facts.attempted),
+        attempted_shape: Some(attempt.shape),
         seen: seen.or(facts.seen),
         handled_refresh_request: attempt.refresh_request.or(facts.handled_refresh_request),
         setback: None,

@@ -21,6 +21,8 @@ mod rollout;
 mod rotation;
 mod schedule;
 #[cfg(test)]
+mod shape_tests;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod simulation_tests;
@@ -50,6 +52,6 @@ pub use rotation::{
     silence_remark,
 };
 pub use schedule::{Limits, Pace, silence};
-pub use snapshot::{ControllerRef, Means, Snapshot, TargetMeta};
+pub use snapshot::{ControllerRef, Means, Outline, Snapshot, TargetMeta};
 pub use turns::{Lane, Next, Turns};
 pub use window::{Parts, Quota};

@@ -147,11 +147,13 @@ impl FetchOrder {
 /// for nobody. The verdicts are the state of things.
 pub fn meanwhile(snapshot: &Snapshot, now: DateTime<Utc>) -> (Verdicts, Option<Plan>) {
     let view = View::new(snapshot, now);
-    let withdraw = match snapshot.token.spec.suspend {
-        true => None,
-        false => view.withdraw(),
-    };
-    (view.verdicts(None), withdraw)
+    (view.verdicts(None), view.withdraw())
+}
+
+/// What is due besides keeping the token fresh.
+fn chore(view: &View<'_>) -> Option<Plan> {
+    let revoke = view.facts.revoke_at.is_some_and(|at| at <= view.now);
+    revoke.then_some(Plan::Revoke).or_else(|| view.leave()).or_else(|| view.restart())
 }
 
 /// Decides. `random` is in `0.0..1.0`.
@@ -166,17 +168,12 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     if snapshot.token.spec.suspend {
         return view.wait(None, None);
     }
-    if let Some(withdraw) = view.withdraw() {
-        return withdraw;
+    if let Some(chore) = chore(&view) {
+        return chore;
     }
-    if snapshot.facts.revoke_at.is_some_and(|at| at <= now) {
-        return Plan::Revoke;
-    }
-    if let Some(leave) = view.leave() {
-        return leave;
-    }
-    if let Some(restart) = view.restart() {
-        return restart;
+    let withdraw = view.withdraw();
+    if let Err(error) = &snapshot.shape {
+        return withdraw.unwrap_or_else(|| view.refuse(error));
     }
     if view.wants_a_look() {
         return match view.is_set_back() {
@@ -184,7 +181,7 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
             false => Plan::Inspect,
         };
     }
-    let mend = view.mend();
+    let mend = withdraw.or_else(|| view.mend());
     // What failed to be mended must not keep everything else from its turn.
     if let (Some(mend), None) = (&mend, &snapshot.facts.setback) {
         return mend.clone();

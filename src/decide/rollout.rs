@@ -51,8 +51,8 @@ pub enum Restarts {
     Done(Option<String>),
     /// Some have to wait until then.
     Later(DateTime<Utc>),
-    /// Some could not be restarted.
-    Failed(Error),
+    /// Some could not be restarted, and others may have to wait until then.
+    Failed(Error, Option<DateTime<Utc>>),
 }
 
 /// Whether a workload is to be restarted for a change of its token.
@@ -88,14 +88,18 @@ pub struct Spacing {
 }
 
 impl Spacing {
+    /// When there is a place, where there is none now.
+    pub fn full_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let at = after(self.next?.max(now), -SPACING * (BURST - 1));
+        (at > now).then_some(at)
+    }
+
     /// Takes a place, or tells when there is one.
     pub fn take(&mut self, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
-        let next = self.next.unwrap_or(now).max(now);
-        let at = after(next, -SPACING * (BURST - 1));
-        if at > now {
+        if let Some(at) = self.full_until(now) {
             return Err(at);
         }
-        self.next = Some(after(next, SPACING));
+        self.next = Some(after(self.next.unwrap_or(now).max(now), SPACING));
         Ok(())
     }
 }
@@ -135,14 +139,16 @@ pub(super) fn rolled_out(
         Restarts::Later(until) => {
             Rollout { changed_at, done: false, failures, until, remark: None }
         }
-        Restarts::Failed(error) => {
+        Restarts::Failed(error, others) => {
             let failures = failures.saturating_add(1);
             let backoff = Backoff { failures, remaining: None, ..backoff };
             Rollout {
                 changed_at,
                 done: false,
                 failures,
-                until: after(now, backoff.after(&error)),
+                until: others
+                    .unwrap_or(DateTime::<Utc>::MAX_UTC)
+                    .min(after(now, backoff.after(&error))),
                 remark: Some(error.message().to_owned()),
             }
         }
@@ -202,7 +208,7 @@ mod tests {
     #[case::later(restarted(changed(), 10, Restarts::Later(at(60))), 11, Wait(Some(60)))]
     #[case::later(restarted(changed(), 10, Restarts::Later(at(60))), 60, Told::Restart)]
     #[case::failed(
-        restarted(changed(), 10, Restarts::Failed(error(Reason::WriteFailed))),
+        restarted(changed(), 10, Restarts::Failed(error(Reason::WriteFailed), None)),
         11,
         Wait(Some(15))
     )]

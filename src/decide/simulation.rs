@@ -103,6 +103,7 @@ impl World {
                 token: Arc::new(token()),
                 facts: Facts::default(),
                 means: Ok(means),
+                shape: Ok(Outline::default()),
                 target: None,
                 rivals: Rivals::default(),
                 keys: crate::render::target_keys([]),

@@ -77,6 +77,8 @@ pub(super) fn written(held: &HeldToken, owner: &crate::api::annotations::Owner) 
         }),
         labelled: true,
         owned_keys: keys.map(str::to_owned).into(),
+        owned_labels: Some([].into()),
+        owned_annotations: [].into(),
         ..TargetMeta::default()
     }
 }
@@ -149,6 +151,7 @@ impl Scene {
             token: Arc::new(token()),
             facts: Facts::default(),
             means: Ok(Means { seen: SEEN.into(), ..Means::default() }),
+            shape: Ok(Outline::default()),
             target: None,
             rivals: Rivals::default(),
             keys: crate::render::target_keys([]),
@@ -219,6 +222,19 @@ impl Scene {
 
     pub(super) fn held_back(mut self, held_back: HeldBack) -> Self {
         self.0.held_back = Some(held_back);
+        self
+    }
+
+    /// The target is declared to have this shape, with a key, a label and an annotation.
+    pub(super) fn shaped(mut self, digest: &str) -> Self {
+        let names = |name: &str| [name.to_owned()].into();
+        self.0.shape = Ok(Outline {
+            digest: digest.into(),
+            keys: names("header"),
+            kept_keys: [].into(),
+            labels: names("team"),
+            annotations: names("note"),
+        });
         self
     }
 

@@ -6,14 +6,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::account::HeldBack;
 use super::conditions::verdicts;
 use super::facts::{Facts, HeldToken};
+use super::learn::is_of_shape;
 use super::ownership::Claim;
 use super::plan::{Plan, Verdicts};
 use super::schedule::{self, after};
-use super::snapshot::{Means, Snapshot};
+use super::snapshot::{Means, Outline, Snapshot};
 use super::target::claim_of;
 use crate::api::OnExpiry;
 use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, format_time};
-use crate::error::{Error, Reason};
+use crate::error::{Class, Error, Reason};
 
 /// Clocks of two machines differ by less. What is remembered from a later time than this was
 /// written by a clock that was wrong, and nothing counted from it is to be believed.
@@ -83,12 +84,21 @@ impl<'a> View<'a> {
         there.then_some(held)
     }
 
-    /// The token that only has to be written again: the target's metadata is not as it should be,
-    /// or the target was renamed, and the old one still holds it (an attempt finds out).
+    /// What the target ought to look like, where that can be said.
+    fn shape(&self) -> Option<&'a Outline> {
+        self.snapshot.shape.as_ref().ok()
+    }
+
+    /// The token that only has to be written again: the target's metadata or shape is not as it
+    /// should be, or the target was renamed, and the old one still holds it (an attempt finds out).
     fn mendable(&self) -> Option<&'a HeldToken> {
         let held = self.held()?;
+        let shape = self.shape()?;
+        if self.facts.unrendered.as_ref() == Some(&shape.digest) {
+            return None;
+        }
         let mendable = match held.secret_name == self.snapshot.secret_name() {
-            true => self.good().is_some() && !self.metadata_is_right(held),
+            true => self.good().is_some() && !self.is_right(held, shape),
             false => true,
         };
         mendable.then_some(held)
@@ -99,7 +109,7 @@ impl<'a> View<'a> {
         self.good().or_else(|| self.mendable())
     }
 
-    fn metadata_is_right(&self, held: &HeldToken) -> bool {
+    fn is_right(&self, held: &HeldToken, shape: &Outline) -> bool {
         let Some(target) = &self.snapshot.target else { return false };
         let owner = self.snapshot.owner();
         let is = |key: &str, value: String| target.annotations.get(key) == Some(&value);
@@ -108,6 +118,8 @@ impl<'a> View<'a> {
             && is(EXPIRES_AT, format_time(held.expires_at))
             && is(REFRESH_AT, format_time(held.refresh_at))
             && target.annotations.contains_key(INPUTS)
+            && target.outputs() == held.outputs
+            && shape.is_on(target)
     }
 
     /// When to write the token again, if that is needed.
@@ -130,12 +142,26 @@ impl<'a> View<'a> {
 
     /// The expired token is taken out of its target, where the spec asks for that and it is there.
     pub(super) fn withdraw(&self) -> Option<Plan> {
-        let held = self.facts.held.as_ref().filter(|held| held.expires_at <= self.now)?;
+        let held = self.to_withdraw().filter(|held| held.expires_at <= self.now)?;
+        (!self.is_set_back()).then(|| Plan::Withdraw(held.clone()))
+    }
+
+    /// When that is, as long as it lies ahead.
+    fn withdraws_at(&self) -> Option<DateTime<Utc>> {
+        self.to_withdraw().map(|held| held.expires_at)
+    }
+
+    /// The token that is not to be left in its target when it expires.
+    fn to_withdraw(&self) -> Option<&'a HeldToken> {
+        let held = self.facts.held.as_ref()?;
         let wanted = self.snapshot.token.spec.on_expiry == OnExpiry::Remove;
         let there = !self.is_refused()
             && held.secret_name == self.snapshot.secret_name()
-            && self.snapshot.target.as_ref().is_some_and(|meta| !meta.owned_keys.is_empty());
-        (wanted && there && !self.is_set_back()).then(|| Plan::Withdraw(held.clone()))
+            && self.snapshot.target.as_ref().is_some_and(|meta| {
+                let kept = self.shape().map(|shape| &shape.kept_keys);
+                !meta.owned_keys.iter().all(|key| kept.is_some_and(|kept| kept.contains(key)))
+            });
+        (wanted && there && !self.snapshot.token.spec.suspend).then_some(held)
     }
 
     /// When the provider is to be asked next.
@@ -145,7 +171,7 @@ impl<'a> View<'a> {
         let floor = schedule::min_interval(means.limits.min_interval, life.unwrap_or_default());
         let urgent = self.after_last_request(schedule::urgent_interval(floor));
         let retry_at = facts.retry_at.filter(|at| self.is_near(*at));
-        let due = if inputs == Change::Changed || self.asked_for() {
+        let due = if inputs == Change::Changed || self.asked_for() || self.is_out_of_shape() {
             urgent
         } else if self.lost_target() {
             self.patience().map_or(urgent, |at| at.max(urgent))
@@ -206,6 +232,20 @@ impl<'a> View<'a> {
         request.is_some() && request != self.facts.handled_refresh_request.as_deref()
     }
 
+    /// Whether the target's shape cannot be had of the token that is there, and no other one was
+    /// asked for since it was declared.
+    fn is_out_of_shape(&self) -> bool {
+        let Some(Outline { digest, .. }) = self.shape() else { return false };
+        let facts = self.facts;
+        let cannot =
+            facts.unrendered.as_ref() == Some(digest) || is_of_shape(facts.failure.as_ref());
+        cannot
+            && match &facts.attempted_shape {
+                Some(attempted) => attempted != digest,
+                None => facts.retry_at.is_none(),
+            }
+    }
+
     /// Whether the target was lost since the last attempt, before its token expired.
     fn lost_target(&self) -> bool {
         let expired = self.facts.held.as_ref().is_some_and(|held| held.expires_at <= self.now);
@@ -238,17 +278,17 @@ impl<'a> View<'a> {
     /// Waits until the provider may be asked, and tells why it may not yet.
     pub(super) fn held_back(&self, held_back: &HeldBack) -> Plan {
         let HeldBack { until, error } = held_back;
-        if error.reason() != Reason::CircuitOpen {
-            return self.wait(Some(*until), Some(error));
-        }
-        // What the last attempt came to says more than that a circuit is open.
-        let told = match &self.facts.failure {
+        let is_open = error.reason() == Reason::CircuitOpen;
+        // What the last attempt came to says more than that a circuit is open, and a refusal more
+        // than anything that holds the next attempt back.
+        let failure = self.facts.failure.as_ref();
+        let told = match failure.filter(|f| is_open || f.class() == Class::Permanent) {
             Some(failure) if failure.message().contains(error.message()) => failure.clone(),
             Some(failure) => failure.clone().with_remark(error.message()),
             None => error.clone(),
         };
         match self.wait(Some(*until), Some(&told)) {
-            Plan::Wait { until, next_attempt_at, verdicts } => {
+            Plan::Wait { until, next_attempt_at, verdicts } if is_open => {
                 let look_again = after(self.now, schedule::LOOK_AGAIN);
                 let until = until.map(|until| until.min(look_again));
                 Plan::Wait { until, next_attempt_at, verdicts }
@@ -272,6 +312,7 @@ impl<'a> View<'a> {
         let wake_ups = [
             next_attempt_at,
             good.map(|held| held.expires_at),
+            self.withdraws_at(),
             overdue.map(|held| held.refresh_at),
             self.mend_at(),
             self.set_back_until(),

@@ -16,17 +16,17 @@ use super::Source;
 use super::edge::LocalEdge;
 use super::generations::generations;
 use super::state::State;
-use crate::act::{Case, Edge, Engine, Tools};
+use crate::act::{Case, Edge, Engine, Tools, outline};
 use crate::api::conditions::{self, FRESH, READY};
 use crate::api::{CreationPolicy, DeletionPolicy, Delivery, OAuthClientToken, RevokeOn};
 use crate::clock::Clock;
-use crate::decide::{Facts, Holder, Means, Rivals, SecretKey, Snapshot, holder};
+use crate::decide::{Facts, Holder, Means, Outline, Rivals, SecretKey, Snapshot, holder};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport, TransportSettings};
 use crate::record::{Ledger, Transition, notices};
 use crate::runtime::Chance;
-use crate::watch::{Resolved, materials, means};
+use crate::watch::{Resolved, materials, means, shape};
 
 /// Until a token is looked at again that could not be read or recorded.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -291,11 +291,14 @@ impl Station for Runner {
             Ok(means(materials, &version.transpose()?.unwrap_or_default(), &self.digester))
         });
         let facts = self.ledger.facts(uid(token)).unwrap_or_default();
+        let endpoint = materials.as_ref().ok().map(|materials| &*materials.endpoint);
+        let shape = shape(&token.spec, endpoint);
         let mut snapshot = snapshot(token, (means, facts));
+        snapshot.shape = outline(&shape);
         let found = self.engine.edge.look(&target_of(token))?;
         snapshot.target = found.map(|meta| meta.seen_by(&token.owner()));
         snapshot.held_back = self.engine.holds_back(token, materials.as_ref().ok());
-        Ok(Case { snapshot, materials: materials.ok() })
+        Ok(Case { snapshot, materials: materials.ok(), shape })
     }
 
     async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
@@ -335,6 +338,7 @@ fn snapshot(
         token: Arc::clone(token),
         facts,
         means,
+        shape: Ok(Outline::default()),
         target: None,
         // Two manifests with one target are refused before anything is run.
         rivals: Rivals::default(),

@@ -142,6 +142,11 @@ impl Endpoint {
         &self.requests_per
     }
 
+    /// The further keys that a target may hold.
+    pub fn output_names(&self) -> impl Iterator<Item = &str> {
+        self.response.outputs.keys().map(String::as_str)
+    }
+
     /// What the token's spec and its credentials have to bring.
     pub fn needs(&self) -> &Needs {
         &self.needs
@@ -192,11 +197,6 @@ impl Endpoint {
     /// Whether the token is signed here, and nobody is asked.
     pub fn is_local(&self) -> bool {
         self.grant == Grant::Local
-    }
-
-    /// The names of what an answer gives beside the token.
-    pub fn output_names(&self) -> impl Iterator<Item = &String> {
-        self.response.outputs.keys()
     }
 
     /// Whether a request uses up what it is made from: a refresh token, or the current token.

@@ -11,15 +11,20 @@ use serde_json::{Map, Value};
 
 use crate::api::MANAGER;
 
-/// The data keys that are as we wrote them.
-pub(super) fn owned_data_keys(entries: &[ManagedFieldsEntry]) -> BTreeSet<String> {
-    entries.iter().filter(|entry| is_ours(entry)).flat_map(data_keys).collect()
+/// Where the names are that may be ours.
+pub(super) const DATA: &str = "/f:data";
+pub(super) const LABELS: &str = "/f:metadata/f:labels";
+pub(super) const ANNOTATIONS: &str = "/f:metadata/f:annotations";
+
+/// The data keys, labels or annotations that are as we wrote them.
+pub(super) fn owned(entries: &[ManagedFieldsEntry], at: &str) -> BTreeSet<String> {
+    entries.iter().filter(|entry| is_ours(entry)).flat_map(|entry| names(entry, at)).collect()
 }
 
-fn data_keys(entry: &ManagedFieldsEntry) -> Vec<String> {
-    let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:data")?.as_object());
-    let keys = fields.into_iter().flat_map(Map::keys);
-    keys.filter_map(|key| key.strip_prefix("f:").map(str::to_owned)).collect()
+fn names(entry: &ManagedFieldsEntry, at: &str) -> Vec<String> {
+    let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.pointer(at)?.as_object());
+    let names = fields.into_iter().flat_map(Map::keys);
+    names.filter_map(|name| name.strip_prefix("f:").map(str::to_owned)).collect()
 }
 
 /// The data keys of others, by field manager; none for a guest that has annotations only.
@@ -29,7 +34,7 @@ pub(super) fn foreign_data_keys(
     let mut managers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let guest = format!("{MANAGER}/");
     for entry in entries.iter().filter(|entry| !is_ours(entry)) {
-        let keys = data_keys(entry);
+        let keys = names(entry, DATA);
         let manager = entry.manager.clone().unwrap_or_default();
         if !keys.is_empty() || manager.starts_with(&guest) {
             managers.entry(manager).or_default().extend(keys);
@@ -121,7 +126,8 @@ mod tests {
             entry("tokenward", "Apply", json!({"f:data": {".": {}, "f:access_token": {}}})),
             entry("kubectl-edit", "Update", json!({"f:data": {"f:expires_at": {}}})),
         ];
-        assert_eq!(owned_data_keys(&entries), BTreeSet::from(["access_token".to_owned()]));
+        assert_eq!(owned(&entries, DATA), BTreeSet::from(["access_token".to_owned()]));
+        assert_eq!(owned(&entries, LABELS), BTreeSet::new());
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod relist;
 mod secrets;
 mod streams;
 
-pub use assemble::{Materials, Resolved, limits, materials, means};
+pub use assemble::{Materials, Resolved, limits, materials, means, shape};
 pub(crate) use caches::in_order;
 pub use caches::{Caches, Scope, WatchSettings};
 pub use endpoints::{Endpoints, Version, compile};

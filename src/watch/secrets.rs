@@ -9,7 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
-use super::managed_fields::{foreign_data_keys, last_editor, owned_data_keys, sets};
+use super::managed_fields::{
+    ANNOTATIONS, DATA, LABELS, foreign_data_keys, last_editor, owned, sets,
+};
 use super::references::References;
 use super::{Scope, Trigger};
 use crate::api::{GROUP, MANAGED_BY, MANAGER};
@@ -212,7 +214,9 @@ impl TargetMeta {
             labelled: labels
                 .and_then(|labels| labels.get(MANAGED_BY))
                 .is_some_and(|by| by == MANAGER),
-            owned_keys: owned_data_keys(fields),
+            owned_keys: owned(fields, DATA),
+            owned_labels: Some(owned(fields, LABELS)),
+            owned_annotations: owned(fields, ANNOTATIONS),
             managers: foreign_data_keys(of_others),
             guest: None,
             editor: last_editor(of_others),

@@ -8,13 +8,15 @@ use tokenward::api::conditions::{self, FRESH, READY};
 use crate::harness::{Lane, World};
 
 /// A token that cannot be replaced before it expires: the provider takes longer than that.
-async fn hanging<'w>(world: &'w World, name: &str, on_expiry: &str) -> Lane<'w> {
+/// Tells how often it was asked before.
+async fn hanging<'w>(world: &'w World, name: &str, on_expiry: &str) -> (Lane<'w>, usize) {
     let lane = Lane::new(world, name, Behaviour::living(10)).await;
     Lane::apply(world, std::slice::from_ref(&lane), "limits: {minInterval: 1s}");
     world.patch(&format!("oct/{name}"), &format!(r#"{{"spec": {{"onExpiry": "{on_expiry}"}}}}"#));
     lane.until_fresh().await;
     lane.set(Behaviour::failing(Fault::Hang));
-    lane
+    let before = lane.requests().len();
+    (lane, before)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +25,7 @@ async fn an_expiry_is_told_while_the_provider_hangs_and_the_token_leaves_where_t
     let _operator = world.operator(&["--request-timeout", "20"]);
     let (kept, removed) =
         futures::join!(hanging(&world, "kept", "Keep"), hanging(&world, "removed", "Remove"));
-    for lane in [&kept, &removed] {
+    for (lane, before) in [&kept, &removed] {
         let expired = (READY, "False", "TokenExpired");
         let message = world.until_condition(&lane.name, expired).await;
         assert!(message.starts_with("the token expired at "), "{message}");
@@ -33,7 +35,7 @@ async fn an_expiry_is_told_while_the_provider_hangs_and_the_token_leaves_where_t
         assert!(told >= status.token.unwrap().expires_at.timestamp(), "not before");
         // The one that expires unseen was told while nothing had come of the request yet.
         assert_eq!(status.consecutive_failures, 0, "{}", lane.name);
-        assert_eq!(lane.requests().len(), 2, "{}", lane.name);
+        assert!(lane.requests().len() <= before + 1, "{}", lane.name);
     }
     let (_, data) = world.secret("kept").await;
     assert!(data.contains_key("access_token"), "it stays where nothing else is asked for");
@@ -46,10 +48,10 @@ async fn an_expiry_is_told_while_the_provider_hangs_and_the_token_leaves_where_t
     let annotations = emptied.metadata.annotations.unwrap();
     assert!(annotations.contains_key("tokenward.dev/expires-at"), "{annotations:?}");
     // All is well again by itself once the provider answers.
-    for lane in [&kept, &removed] {
+    for (lane, _) in [&kept, &removed] {
         lane.set(Behaviour::default());
     }
-    for lane in [&kept, &removed] {
+    for (lane, _) in [&kept, &removed] {
         world.until_ready(&lane.name).await;
         let (_, token) = lane.target().await;
         assert!(lane.sim.is_active(&token), "{}", lane.name);

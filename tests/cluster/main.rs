@@ -46,7 +46,9 @@ mod ownership;
 mod platform;
 mod platform_limits;
 mod policies;
+mod recipes;
 mod refresh_tokens;
+mod repository;
 mod restart;
 mod revocation;
 mod rotation;
@@ -54,6 +56,7 @@ mod rotation;
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod server;
 mod service_accounts;
+mod shapes;
 mod shutdown;
 mod status;
 mod systems;

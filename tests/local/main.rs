@@ -27,3 +27,4 @@ mod renewed;
 mod revocation;
 #[path = "../cluster/leaks/search.rs"]
 mod search;
+mod shapes;
