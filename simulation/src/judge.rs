@@ -56,6 +56,8 @@ pub struct Verdict {
     pub used_up: u64,
     /// Secrets that were written.
     pub writes: u64,
+    /// Targets that became somebody else's.
+    pub taken_over: u64,
 }
 
 /// Holds what happens against the rules.
@@ -180,12 +182,14 @@ impl Judge {
     fn check_floor(&mut self, process: &Process, client: &str, now: Duration) {
         let Some(account) = self.accounts.get(client) else { return };
         let Some(last) = &account.last else { return };
-        let urgent = account.urgent.is_some_and(|at| at + TICK >= last.at);
         let restarted = last.process != process.number;
         if restarted && !self.alone_since(last.at) && self.living.len() > 1 {
             return;
         }
         let known = self.plan.api.calm(last.at.saturating_sub(API_PATIENCE), now);
+        // What was written, and said to have failed, looks as if somebody else had damaged the
+        // target: that is mended as soon as a person's request is acted on.
+        let urgent = !known || account.urgent.is_some_and(|at| at + TICK >= last.at);
         let mut rest = match &last.outcome {
             // Nobody else knows of what one process asked and did not write down.
             Outcome::Pending | Outcome::Failed | Outcome::Silence(_) if restarted => return,
@@ -422,6 +426,7 @@ impl Judge {
     pub fn foreign(&mut self, client: &str, is: bool) {
         if let Some(account) = self.accounts.get_mut(client) {
             account.foreign = is;
+            self.verdict.taken_over += u64::from(is);
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use simulation::plan::{Plan, Size};
-use simulation::run::{Report, run};
+use simulation::judge::Verdict;
+use simulation::plan::Size;
+use simulation::run::{Report, run_all};
 
 const USAGE: &str =
     "simulation SEED | FIRST..END [TOKENS HOURS]: 50 tokens for 48 hours by default";
@@ -16,21 +18,20 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let mut broken = 0;
-    for seed in seeds {
-        let report = run(Plan::of(seed, size));
-        println!("{}", line(&report));
-        for violation in report.verdict.violations.iter().take(5) {
-            println!("  {violation}");
-        }
-        if !report.verdict.violations.is_empty() {
-            broken += 1;
-            for step in &report.verdict.before {
-                println!("    {step}");
-            }
-        }
-    }
-    if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let broken = AtomicBool::new(false);
+    run_all(seeds, size, |report| {
+        broken.fetch_or(!report.verdict.violations.is_empty(), Relaxed);
+        tell(&report);
+    });
+    if broken.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn tell(report: &Report) {
+    let mut told = line(report);
+    let Verdict { violations, before, .. } = &report.verdict;
+    told.extend(violations.iter().take(5).map(|violation| format!("\n  {violation}")));
+    told.extend(before.iter().map(|step| format!("\n    {step}")));
+    println!("{told}");
 }
 
 fn understood(arguments: &[String]) -> Option<(Range<u64>, Size)> {

@@ -17,6 +17,8 @@ pub const API: &str = "tokenward.dev/v1alpha1";
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+/// A short life.
+const SHORT: Duration = Duration::from_mins(5);
 
 /// How large a world is.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +111,8 @@ impl Plan {
                 let hangs = Spell { from: MINUTE, to: HOUR, fate: Fate::Silent, once_in: 1 };
                 plan.weather[2] = Weather::of(vec![hangs]);
             }
+            // So fast that minutes are enough.
+            Sabotage::FastClock => plan.size.span = 5 * MINUTE,
             Sabotage::NoLimits => plan.providers[2].kind = Kind::Budgeted(2),
             Sabotage::NothingForeign => {
                 plan.mischief = vec![(2 * MINUTE, Mischief::TakeOver(0))];
@@ -118,9 +122,11 @@ impl Plan {
         plan
     }
 
-    /// Which provider a token is of.
+    /// Which provider a token is of. Where tokens live for minutes only there is but one, for it
+    /// costs as much as a hundred others.
     pub fn provider_of(&self, token: usize) -> usize {
-        token % self.providers.len()
+        let (round, index) = (token / self.providers.len(), token % self.providers.len());
+        if round > 0 && self.providers[index].life < SHORT { 0 } else { index }
     }
 
     /// The namespace that a token is in.
@@ -222,8 +228,8 @@ fn provider(index: usize, dice: &mut Dice) -> Provider {
     ];
     let kind = kinds[index % kinds.len()];
     let life = match dice.between(0, 24) {
-        0 => dice.time(MINUTE, 5 * MINUTE),
-        1..5 => dice.time(5 * MINUTE, HOUR),
+        0..2 => dice.time(MINUTE, SHORT),
+        2..5 => dice.time(SHORT, HOUR),
         5..12 => HOUR,
         _ => dice.time(HOUR, 24 * HOUR),
     };

@@ -229,10 +229,13 @@ impl Link {
         process.pass(world, "is heard by a provider").await;
         world.judge(|judge, now| judge.arrived(&client, now));
         let fate = self.fate(index);
+        if let Some(fate) = fate {
+            world.note(&format!("{} asks {index} for {client}: {fate:?}", process.number));
+        }
         let saying = match fate {
             Some(Fate::Lost) => return Err(reset()),
             Some(Fate::Silent) => std::future::pending().await,
-            Some(Fate::Refused(429)) => Saying::throttled(Duration::from_secs(7)),
+            Some(Fate::Refused(429)) => Saying::throttled(self.patience(index)),
             Some(Fate::Refused(status)) => Saying::failed(status),
             None | Some(Fate::Unheard) => world.provide(index, &form),
         };
@@ -245,6 +248,13 @@ impl Link {
         }
         world.judge(|judge, now| judge.heard(process, (&client, &saying.meant), now));
         Ok(saying.response())
+    }
+
+    /// What a provider that throttles asks for: the longer that goes on, the more.
+    fn patience(&self, index: usize) -> Duration {
+        let now = self.world.now();
+        let left = self.world.plan.weather[index].at(now).map(|spell| spell.to - now);
+        (left.unwrap_or_default() / 4).clamp(Duration::from_secs(7), Duration::from_mins(2))
     }
 
     fn fate(&self, index: usize) -> Option<Fate> {

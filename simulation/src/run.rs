@@ -1,6 +1,8 @@
 //! One world from beginning to end, in a thread of its own.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -11,7 +13,7 @@ use crate::dice::Dice;
 use crate::entropy;
 use crate::judge::Verdict;
 use crate::mischief::consent;
-use crate::plan::{Mishap, Plan};
+use crate::plan::{Mishap, Plan, Size};
 use crate::process::Process;
 use crate::world::World;
 
@@ -44,6 +46,22 @@ pub fn run(plan: Plan) -> Report {
         runtime.block_on(live(plan))
     });
     world.expect("a thread").join().expect("the simulation itself holds")
+}
+
+/// Lets many plans come true, on all cores; `each` is told as they end.
+pub fn run_all(seeds: Range<u64>, size: Size, each: impl Fn(Report) + Sync) {
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        while let Some(seed) = Some(next.fetch_add(1, Relaxed)).filter(|seed| *seed < seeds.end) {
+            each(run(Plan::of(seed, size)));
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
 }
 
 async fn live(plan: Plan) -> Report {
@@ -165,7 +183,7 @@ async fn ends(world: Arc<World>) {
         }
         for token in world.judge(|judge, now| judge.ending(now)) {
             let target = world.get(&Plan::target(token));
-            world.judge(|judge, now| judge.check_end(token, target.as_ref(), now));
+            world.judge(|judge, now| judge.check_end(token, target.as_deref(), now));
         }
     }
 }

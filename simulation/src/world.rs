@@ -126,7 +126,7 @@ impl World {
             self.written.notify_one();
         }
         if self.plan.sabotage == Some(Sabotage::NothingForeign) && process.is_some() {
-            crate::sabotage::disguise(&mut reply.body);
+            crate::sabotage::disguise(Arc::make_mut(&mut reply.body));
         }
         reply
     }
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// An object of the API server.
-    pub fn get(&self, at: &Place) -> Option<serde_json::Value> {
+    pub fn get(&self, at: &Place) -> Option<Arc<serde_json::Value>> {
         self.api.lock().expect("no panic").get(at).cloned()
     }
 

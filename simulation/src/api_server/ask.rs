@@ -1,6 +1,7 @@
 //! What is asked of the API server, and what it answers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ pub struct Reply {
     /// HTTP's.
     pub status: u16,
     /// An object, a list or a `Status`.
-    pub body: Value,
+    pub body: Arc<Value>,
 }
 
 impl Ask {
@@ -120,8 +121,8 @@ impl Ask {
 
 impl Reply {
     /// Something that was asked for.
-    pub fn ok(body: Value) -> Self {
-        Self { status: 200, body }
+    pub fn ok(body: impl Into<Arc<Value>>) -> Self {
+        Self { status: 200, body: body.into() }
     }
 
     /// A refusal.
@@ -130,13 +131,13 @@ impl Reply {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "reason": reason, "code": status, "message": message,
         });
-        Self { status, body }
+        Self { status, body: Arc::new(body) }
     }
 
     /// A refusal because of a field.
     pub fn invalid(field: &str, message: &str) -> Self {
         let mut refused = Self::refused(422, "Invalid", message);
-        refused.body["details"] = json!({"causes": [
+        Arc::make_mut(&mut refused.body)["details"] = json!({"causes": [
             {"reason": "FieldValueInvalid", "field": field, "message": message},
         ]});
         refused

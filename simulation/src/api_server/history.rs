@@ -1,6 +1,7 @@
 //! What happened to objects, for those who watch: from a version on, or "too old".
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -26,7 +27,7 @@ struct Event {
     version: u64,
     at: Place,
     kind: &'static str,
-    object: Value,
+    object: Arc<Value>,
 }
 
 #[derive(Debug)]
@@ -47,8 +48,8 @@ impl History {
         self.version
     }
 
-    pub(super) fn note(&mut self, at: &Place, kind: &'static str, object: &Value) {
-        let event = Event { version: self.version, at: at.clone(), kind, object: object.clone() };
+    pub(super) fn note(&mut self, at: &Place, kind: &'static str, object: Arc<Value>) {
+        let event = Event { version: self.version, at: at.clone(), kind, object };
         self.watchers.retain(|watcher| {
             !watcher.at.covers(at) || watcher.lines.send(event.line(watcher.metadata_only)).is_ok()
         });
@@ -94,8 +95,8 @@ impl History {
                 // What cannot be left out of a kind of ours.
                 "spec": {"providerRef": {"name": ""}},
             });
-            let object = view::shown(&object, watcher.metadata_only);
-            watcher.lines.send(line(&json!({"type": "BOOKMARK", "object": object}))).is_ok()
+            let object = view::shown(&Arc::new(object), watcher.metadata_only);
+            watcher.lines.send(line(&json!({"type": "BOOKMARK", "object": *object}))).is_ok()
         });
     }
 
@@ -114,7 +115,8 @@ impl History {
 
 impl Event {
     fn line(&self, metadata_only: bool) -> Vec<u8> {
-        line(&json!({"type": self.kind, "object": view::shown(&self.object, metadata_only)}))
+        let object = view::shown(&self.object, metadata_only);
+        format!("{{\"type\":\"{}\",\"object\":{object}}}\n", self.kind).into_bytes()
     }
 }
 

@@ -55,6 +55,10 @@ impl Link {
         let ask = Ask::of(&parts, &body).ok_or("not a path of the API")?;
         let fate = self.process.api_fate(&self.world);
         self.process.pass(&self.world, "asks").await;
+        if let Some(trouble) = fate.trouble {
+            let (process, what) = (self.process.number, ask.in_short());
+            self.world.note(&format!("{process} {what}: {trouble:?}"));
+        }
         sleep(fate.there).await;
         self.process.pass(&self.world, "is heard").await;
         let answered = match fate.trouble {

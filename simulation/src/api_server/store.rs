@@ -1,6 +1,7 @@
 //! What is stored, and what each request does to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use super::{patch, view};
 /// Objects by place, and what happened to them.
 #[derive(Debug, Default)]
 pub struct Store {
-    objects: BTreeMap<Place, Value>,
+    objects: BTreeMap<Place, Arc<Value>>,
     /// What happened, for those who watch.
     pub history: History,
     uids: u64,
@@ -26,19 +27,19 @@ pub struct Written {
     /// Which.
     pub at: Place,
     /// As it was, where it was there.
-    pub before: Option<Value>,
+    pub before: Option<Arc<Value>>,
     /// As it is, where it is there.
-    pub after: Option<Value>,
+    pub after: Option<Arc<Value>>,
 }
 
 impl Store {
     /// An object.
-    pub fn get(&self, at: &Place) -> Option<&Value> {
+    pub fn get(&self, at: &Place) -> Option<&Arc<Value>> {
         self.objects.get(at)
     }
 
     /// The objects of a kind, in one namespace or all.
-    pub fn list<'a>(&'a self, at: &'a Place) -> impl Iterator<Item = (&'a Place, &'a Value)> {
+    pub fn list<'a>(&'a self, at: &'a Place) -> impl Iterator<Item = (&'a Place, &'a Arc<Value>)> {
         let first = Place { name: String::new(), ..at.clone() };
         self.objects
             .range(first..)
@@ -113,7 +114,7 @@ impl Store {
             return self.patch_nothing(ask);
         };
         let after = patch::patched(ask, &before, &self.now)?;
-        if without_version(&after) == without_version(&before) {
+        if !differs(&after, &before) {
             return Ok((Reply::ok(before), None));
         }
         let written = self.put(&ask.at, Some(after));
@@ -159,7 +160,7 @@ impl Store {
             }
         }
         if patch::is_held(&before) {
-            let mut held = before.clone();
+            let mut held = (*before).clone();
             held["metadata"]["deletionTimestamp"] = json!(self.now);
             let written = self.put(&ask.at, Some(held));
             return Ok((Reply::ok(self.objects[&ask.at].clone()), Some(written)));
@@ -174,21 +175,19 @@ impl Store {
     /// Stores an object, or takes it away, and tells who watches.
     pub fn put(&mut self, at: &Place, after: Option<Value>) -> Written {
         let version = self.history.next();
-        let before = match after.clone() {
+        let before = match after {
             Some(mut object) => {
                 object["metadata"]["resourceVersion"] = json!(version.to_string());
-                self.history.note(
-                    at,
-                    if self.objects.contains_key(at) { "MODIFIED" } else { "ADDED" },
-                    &object,
-                );
+                let object = Arc::new(object);
+                let what = if self.objects.contains_key(at) { "MODIFIED" } else { "ADDED" };
+                self.history.note(at, what, Arc::clone(&object));
                 self.objects.insert(at.clone(), object)
             }
             None => {
                 let before = self.objects.remove(at);
-                let mut last = before.clone().unwrap_or_default();
+                let mut last = before.as_deref().cloned().unwrap_or_default();
                 last["metadata"]["resourceVersion"] = json!(version.to_string());
-                self.history.note(at, "DELETED", &last);
+                self.history.note(at, "DELETED", Arc::new(last));
                 before
             }
         };
@@ -197,7 +196,7 @@ impl Store {
 
     /// What was made for owners of which none is there any more.
     pub fn orphans(&self) -> Vec<Place> {
-        let alive: std::collections::BTreeSet<&str> =
+        let alive: BTreeSet<&str> =
             self.objects.values().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
         let orphaned = |object: &Value| {
             let owners = object["metadata"]["ownerReferences"].as_array();
@@ -222,12 +221,21 @@ fn not_found(at: &Place) -> Reply {
     Reply::refused(404, "NotFound", &format!("{} {:?} not found", at.resource, at.name))
 }
 
-/// Whether something was changed at all does not depend on when it was tried.
-fn without_version(object: &Value) -> Value {
-    let mut object = object.clone();
-    object["metadata"]["resourceVersion"] = Value::Null;
-    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-        entry["time"] = Value::Null;
-    }
-    object
+/// Whether something was changed at all: versions and times of writing are no change.
+fn differs(after: &Value, before: &Value) -> bool {
+    const LATER: &[&str] = &["resourceVersion", "managedFields"];
+    let (was, is) = (&before["metadata"], &after["metadata"]);
+    without(before, &["metadata"]) != without(after, &["metadata"])
+        || without(was, LATER) != without(is, LATER)
+        || entries(was) != entries(is)
+}
+
+fn without<'a>(object: &'a Value, names: &[&str]) -> Vec<(&'a String, &'a Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| !names.contains(&name.as_str())).collect()
+}
+
+fn entries(meta: &Value) -> Vec<Vec<(&String, &Value)>> {
+    let entries = meta["managedFields"].as_array().into_iter().flatten();
+    entries.map(|entry| without(entry, &["time"])).collect()
 }

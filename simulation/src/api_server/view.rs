@@ -1,18 +1,20 @@
 //! How objects are shown: whole or their metadata only, one or a page.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::ask::{Ask, Place, Reply};
 use super::store::Store;
 
 /// An object as it was asked for.
-pub(super) fn shown(object: &Value, metadata_only: bool) -> Value {
+pub(super) fn shown(object: &Arc<Value>, metadata_only: bool) -> Arc<Value> {
     match metadata_only && object["kind"] != "Status" {
-        true => json!({
+        true => Arc::new(json!({
             "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
             "metadata": object["metadata"],
-        }),
-        false => object.clone(),
+        })),
+        false => Arc::clone(object),
     }
 }
 
@@ -35,8 +37,8 @@ pub(super) fn page(store: &Store, ask: &Ask) -> Reply {
     if let (Some((last, _)), Some(_)) = (found.last(), rest.next()) {
         metadata["continue"] = json!(format!("{version}|{}/{}", last.namespace, last.name));
     }
-    let items: Vec<Value> =
-        found.into_iter().map(|(_, object)| shown(object, ask.metadata_only)).collect();
+    let items = found.into_iter().map(|(_, object)| (*shown(object, ask.metadata_only)).clone());
+    let items: Vec<Value> = items.collect();
     let (kind, api_version) = match ask.metadata_only {
         true => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1"),
         false => (format!("{}List", kind(&ask.at)), ask.at.api_version.as_str()),
