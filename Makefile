@@ -6,7 +6,9 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tokenward
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin
-SEED ?= 1
+SEEDS ?= 0..100
+TOKENS ?= 50
+HOURS ?= 48
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
@@ -39,8 +41,8 @@ deny: $(CARGO_DENY) ## Licences, bans and sources of the dependencies
 	$(CARGO_DENY) --log-level error check licenses bans sources
 
 .PHONY: simulation
-simulation: ## 1,000 tokens for 30 days in a simulated world; SEED=7 for another one
-	cargo run --quiet --locked --profile simulation -p simulation -- $(SEED) 1000 720
+simulation: ## Simulated worlds: SEEDS=0..100 or one of them, TOKENS=50 HOURS=48
+	cargo run --quiet --locked --profile simulation -p simulation -- $(SEEDS) $(TOKENS) $(HOURS)
 
 .PHONY: advisories
 advisories: $(CARGO_DENY) ## Known vulnerabilities (fetches the advisory database)

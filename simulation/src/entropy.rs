@@ -42,24 +42,3 @@ pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, flags: c_
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::load;
-
-    fn order(seed: u64) -> Vec<u32> {
-        let drawn = std::thread::spawn(move || {
-            load(seed);
-            (0..1000).collect::<HashSet<u32>>().into_iter().collect()
-        });
-        drawn.join().unwrap()
-    }
-
-    #[test]
-    fn hash_maps_have_the_order_of_the_seed() {
-        assert_eq!(order(7), order(7));
-        assert_ne!(order(7), order(8));
-    }
-}

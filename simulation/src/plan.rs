@@ -18,7 +18,7 @@ pub const API: &str = "tokenward.dev/v1alpha1";
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// A short life.
-const SHORT: Duration = Duration::from_mins(5);
+const SHORT: Duration = Duration::from_mins(15);
 
 /// How large a world is.
 #[derive(Clone, Copy, Debug)]
@@ -228,8 +228,9 @@ fn provider(index: usize, dice: &mut Dice) -> Provider {
     ];
     let kind = kinds[index % kinds.len()];
     let life = match dice.between(0, 24) {
-        0..2 => dice.time(MINUTE, SHORT),
-        2..5 => dice.time(SHORT, HOUR),
+        // The first has more tokens than the others.
+        0..2 if index > 0 => dice.time(MINUTE, SHORT),
+        0..5 => dice.time(SHORT, HOUR),
         5..12 => HOUR,
         _ => dice.time(HOUR, 24 * HOUR),
     };

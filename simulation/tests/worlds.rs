@@ -1,9 +1,11 @@
 //! Many worlds, one that happens twice, and some in which a bug is to be noticed.
 //! `make simulation SEEDS=7` shows one again.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use rstest::rstest;
+use simulation::entropy::load;
 use simulation::plan::{Plan, Size};
 use simulation::run::{Report, run, run_all};
 use simulation::sabotage::Sabotage;
@@ -42,6 +44,19 @@ fn in_many_worlds_no_rule_is_broken() {
     assert!(judged > 20_000 && late > 20_000 && floors > 20_000, "{judged} {late} {floors}");
     assert!(lost > 0, "no crash ever came between a provider's answer and its being kept");
     assert!(used_up > 0 && foreign > 0, "{used_up} {foreign}");
+}
+
+#[test]
+fn hash_maps_have_the_order_of_the_seed() {
+    let order = |seed| {
+        let drawn = std::thread::spawn(move || {
+            load(seed);
+            (0..1000).collect::<HashSet<u32>>().into_iter().collect::<Vec<_>>()
+        });
+        drawn.join().unwrap()
+    };
+    assert_eq!(order(7), order(7));
+    assert_ne!(order(7), order(8));
 }
 
 #[test]
