@@ -192,8 +192,14 @@ impl Judge {
         let urgent = !known || account.urgent.is_some_and(|at| at + TICK >= last.at);
         let mut rest = match &last.outcome {
             // Nobody else knows of what one process asked and did not write down.
-            Outcome::Pending | Outcome::Failed | Outcome::Silence(_) if restarted => return,
-            Outcome::Token { written: false, .. } if restarted => return,
+            Outcome::Pending
+            | Outcome::Failed
+            | Outcome::Silence(_)
+            | Outcome::Token { written: false, .. }
+                if restarted =>
+            {
+                return;
+            }
             Outcome::Pending => Duration::MAX,
             Outcome::Failed => Duration::from_secs(5),
             Outcome::Silence(wait) => *wait,

@@ -36,12 +36,11 @@ fn tell(report: &Report) {
 
 fn understood(arguments: &[String]) -> Option<(Range<u64>, Size)> {
     let (seeds, size) = arguments.split_first()?;
-    let seeds = match seeds.split_once("..") {
-        Some((first, end)) => first.parse().ok()?..end.parse().ok()?,
-        None => {
-            let seed = seeds.parse().ok()?;
-            seed..seed + 1
-        }
+    let seeds = if let Some((first, end)) = seeds.split_once("..") {
+        first.parse().ok()?..end.parse().ok()?
+    } else {
+        let seed = seeds.parse().ok()?;
+        seed..seed + 1
     };
     let size = match size {
         [] => Size::SMALL,

@@ -95,8 +95,8 @@ impl Plan {
 
     /// A world in which nothing goes wrong, but for one bug.
     pub fn sabotaged(sabotage: Sabotage) -> Self {
-        let plain = || Provider::new(Kind::Plain, 10 * MINUTE);
-        let rotating = Provider::new(Kind::Rotating, 10 * MINUTE);
+        let plain = || Provider::new(Kind::Plain, 16 * MINUTE);
+        let rotating = Provider::new(Kind::Rotating, 16 * MINUTE);
         let mut plan = Self {
             providers: vec![plain(), rotating, plain()],
             mischief: Vec::new(),

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::dice::Dice;
 use crate::entropy;
-use crate::judge::Verdict;
+use crate::judge::{Judge, Verdict};
 use crate::mischief::consent;
 use crate::plan::{Mishap, Plan, Size};
 use crate::process::Process;
@@ -181,7 +181,7 @@ async fn ends(world: Arc<World>) {
             () = world.written.notified() => continue,
             () = sleep(next.saturating_sub(world.now())) => {}
         }
-        for token in world.judge(|judge, now| judge.ending(now)) {
+        for token in world.judge(Judge::ending) {
             let target = world.get(&Plan::target(token));
             world.judge(|judge, now| judge.check_end(token, target.as_deref(), now));
         }

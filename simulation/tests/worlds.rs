@@ -38,6 +38,7 @@ fn in_many_worlds_no_rule_is_broken() {
     let lost = sum(|report| report.verdict.lost_in_window);
     let used_up = sum(|report| report.verdict.used_up);
     let foreign = sum(|report| report.verdict.taken_over);
+    // Shown by --nocapture.
     println!(
         "{judged} ends, {late} refreshes, {floors} floors, {lost} lost, {used_up} used up, {foreign} taken over"
     );

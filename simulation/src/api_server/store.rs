@@ -175,22 +175,20 @@ impl Store {
     /// Stores an object, or takes it away, and tells who watches.
     pub fn put(&mut self, at: &Place, after: Option<Value>) -> Written {
         let version = self.history.next();
-        let before = match after {
-            Some(mut object) => {
-                object["metadata"]["resourceVersion"] = json!(version.to_string());
-                let object = Arc::new(object);
-                let what = if self.objects.contains_key(at) { "MODIFIED" } else { "ADDED" };
-                self.history.note(at, what, Arc::clone(&object));
-                self.objects.insert(at.clone(), object)
-            }
-            None => {
-                let before = self.objects.remove(at);
-                let mut last = before.as_deref().cloned().unwrap_or_default();
-                last["metadata"]["resourceVersion"] = json!(version.to_string());
-                self.history.note(at, "DELETED", Arc::new(last));
-                before
-            }
+        let before = self.objects.remove(at);
+        let what = match (&before, &after) {
+            (_, None) => "DELETED",
+            (Some(_), _) => "MODIFIED",
+            (None, _) => "ADDED",
         };
+        let gone = after.is_none();
+        let mut object = after.or_else(|| before.as_deref().cloned()).unwrap_or_default();
+        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        let object = Arc::new(object);
+        self.history.note(at, what, Arc::clone(&object));
+        if !gone {
+            self.objects.insert(at.clone(), object);
+        }
         Written { at: at.clone(), before, after: self.objects.get(at).cloned() }
     }
 
