@@ -14,22 +14,53 @@ use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tracing::{debug, info, warn};
 
-use crate::act::{Case, ClusterEdge, Engine, Tools, outline};
-use crate::api::{Delivery, OAuthClientToken};
+use crate::act::{Case, ClusterEdge, Engine, Load, Tools, Witness, outline};
+use crate::api::conditions::{self, FRESH, READY};
+use crate::api::{Delivery, OAuthClientToken, OnExpiry};
 use crate::clock::Clock;
-use crate::decide::{Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, holder, is_held};
+use crate::decide::{
+    Facts, Holder, Means, Outcome, SecretKey, Snapshot, TargetMeta, holder, is_held,
+};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
-use crate::record::{Ledger, ProviderRecorder, Recorder, Transition};
+use crate::record::{
+    Census, CensusCollector, Ledger, Metrics, ProviderRecorder, Recorder, Sighting, Times,
+    Transition,
+};
 use crate::render::{Shape, target_keys};
-use crate::runtime::Access;
+use crate::runtime::{Access, Readiness};
 use crate::watch::{
     Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means, shape,
 };
 
 /// Until a token is looked at again that could not be read or recorded.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// The gate that opens once the caches are filled.
+const CACHES: &str = "caches";
+
+/// Where the process tells how it is.
+#[derive(Clone, Debug)]
+pub struct Instruments {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is looked up.
+    pub census: Arc<CensusCollector>,
+    /// What is waited for.
+    pub readiness: Readiness,
+}
+
+impl Instruments {
+    /// Those of a process that begins now.
+    pub fn new(clock: &Clock) -> Self {
+        let metrics = Arc::new(Metrics::new(clock.now()));
+        let census = Arc::new(CensusCollector::new(Arc::clone(&metrics), clock.clone()));
+        let readiness = Readiness::default();
+        readiness.close(CACHES, "they are being filled");
+        Self { metrics, census, readiness }
+    }
+}
 
 /// Everything that a reconciliation needs.
 struct Context {
@@ -41,6 +72,7 @@ struct Context {
     digester: Arc<Digester>,
     clock: Clock,
     resumed_at: DateTime<Utc>,
+    metrics: Arc<Metrics>,
 }
 
 /// What follows from watching.
@@ -48,6 +80,7 @@ struct CacheListener {
     ledger: Arc<Ledger>,
     recorder: Arc<Recorder>,
     providers: Arc<Notify>,
+    metrics: Arc<Metrics>,
 }
 
 impl Listener for CacheListener {
@@ -59,11 +92,20 @@ impl Listener for CacheListener {
     fn provider_changed(&self) {
         self.providers.notify_one();
     }
+
+    fn provider_gone(&self, name: &str) {
+        self.metrics.forget_provider(name);
+    }
 }
 
 /// Keeps tokens fresh until `tools.stopping` is cancelled; then ends when what was fetched is
 /// written.
-pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
+pub async fn run(
+    access: Access,
+    settings: WatchSettings,
+    tools: Tools,
+    Instruments { metrics, census, readiness }: Instruments,
+) {
     let client = access.client.clone();
     let ledger = Arc::new(Ledger::default());
     let recorder = Arc::new(Recorder::new(client.clone()));
@@ -72,6 +114,7 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         ledger: Arc::clone(&ledger),
         recorder: Arc::clone(&recorder),
         providers: Arc::clone(&providers),
+        metrics: Arc::clone(&metrics),
     };
     let home = settings.cluster_resource_namespace.clone();
     let (triggers, triggered) = mpsc::unbounded_channel();
@@ -82,6 +125,7 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         () = stopping.cancelled() => return,
     };
     info!(tokens = caches.tokens().state().len(), "caches are filled");
+    readiness.open(CACHES);
     let clock = tools.clock.clone();
     let provider_recorder = ProviderRecorder::new(client, clock.clone(), providers);
     tokio::spawn(provider_recorder.run(Arc::clone(&caches)));
@@ -93,9 +137,11 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         digester: Arc::clone(&tools.digester),
         resumed_at: clock.now(),
         clock,
-        engine: Engine::new(edge, tools),
+        engine: Engine::new(edge, tools).watched_by(Arc::clone(&metrics) as Arc<dyn Witness>),
+        metrics,
         caches,
     });
+    census.open(Arc::clone(&context) as Arc<dyn Census>);
     drive(Arc::clone(&context), triggered, stopping.cancelled_owned()).await;
     context.engine.catch_up_with_all().await;
 }
@@ -186,12 +232,49 @@ impl Station for Context {
         Ok(Case { snapshot, materials: materials.ok(), shape })
     }
 
+    fn witness(&self, case: &Case, outcome: &Outcome) {
+        self.metrics.learn(&case.snapshot, outcome, self.clock.now());
+    }
+
     async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
         self.recorder.record(token, change).await
     }
 }
 
+impl Census for Context {
+    fn tokens(&self) -> Vec<Sighting> {
+        let tokens = self.caches.tokens().state();
+        tokens.iter().filter_map(|token| self.sight(token)).collect()
+    }
+
+    fn load(&self) -> Vec<Load> {
+        self.engine.load()
+    }
+}
+
 impl Context {
+    /// How a token stands; `None` where it was not looked at yet.
+    fn sight(&self, token: &OAuthClientToken) -> Option<Sighting> {
+        let namespace = token.namespace().unwrap_or_default();
+        self.ledger.look(uid(token), |facts, status| {
+            let fresh = conditions::find(&status.conditions, FRESH);
+            Sighting {
+                name: token.name_any(),
+                provider: token.spec.provider_ref.full_name(&namespace),
+                namespace,
+                times: facts
+                    .held
+                    .as_ref()
+                    .map(|held| Times { expires_at: held.expires_at, refresh_at: held.refresh_at }),
+                may_expire: token.spec.suspend
+                    || token.spec.on_expiry == OnExpiry::Remove
+                    || token.metadata.deletion_timestamp.is_some(),
+                is_ready: conditions::is_true(&status.conditions, READY),
+                fresh: fresh.map(|fresh| fresh.reason.clone()).unwrap_or_default(),
+            }
+        })
+    }
+
     /// What is remembered, or what a former process left behind.
     fn facts(&self, snapshot: &Snapshot) -> Facts {
         let uid = uid(&snapshot.token);

@@ -45,6 +45,9 @@ pub trait Station: Send + Sync {
         token: &Arc<OAuthClientToken>,
     ) -> impl Future<Output = Result<Case, Error>> + Send;
 
+    /// Is told what came of a plan, before it is learnt from.
+    fn witness(&self, _case: &Case, _outcome: &Outcome) {}
+
     /// Writes down how a token stands, and tells of what changed.
     fn record(
         &self,
@@ -120,6 +123,7 @@ async fn expire<S: Station>(station: &S, case: &Case) -> Result<(), Error> {
 }
 
 fn learn<S: Station>(station: &S, case: &Case, outcome: Outcome) {
+    station.witness(case, &outcome);
     let lesson = Lesson {
         now: station.clock().now(),
         min_interval: case.snapshot.means.as_ref().ok().and_then(|means| means.limits.min_interval),

@@ -28,6 +28,7 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
+pub use accounts::Load;
 pub use book::Version;
 pub use cluster::ClusterEdge;
 pub use engine::{Engine, Tools};

@@ -177,6 +177,17 @@ pub struct ProviderRef {
     pub name: String,
 }
 
+impl ProviderRef {
+    /// What the provider is called that a token of this namespace means: `NAMESPACE/NAME`, or `NAME`
+    /// where it has no namespace.
+    pub fn full_name(&self, namespace: &str) -> String {
+        match self.kind {
+            ProviderKind::OAuthProvider => format!("{namespace}/{}", self.name),
+            ProviderKind::ClusterOAuthProvider => self.name.clone(),
+        }
+    }
+}
+
 /// The kinds of provider.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ProviderKind {

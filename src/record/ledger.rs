@@ -27,6 +27,15 @@ impl Ledger {
         self.with(|entries| entries.get(uid).map(|entry| entry.facts.clone()))
     }
 
+    /// Looks at what is remembered of a token, and at the status that was last written.
+    pub fn look<T>(
+        &self,
+        uid: &str,
+        see: impl FnOnce(&Facts, &OAuthClientTokenStatus) -> T,
+    ) -> Option<T> {
+        self.with(|entries| entries.get(uid).map(|entry| see(&entry.facts, &entry.written)))
+    }
+
     /// Takes up a token that is seen for the first time.
     pub fn open(&self, uid: &str, facts: Facts, written: OAuthClientTokenStatus) {
         self.with(|entries| entries.insert(uid.to_owned(), Entry { facts, written }));

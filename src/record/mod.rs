@@ -1,13 +1,17 @@
 //! Writing down what happened: status, events, metrics. It never decides.
 
+mod census;
 mod events;
 mod ledger;
+mod metrics;
 mod providers;
 mod recorder;
 mod status;
 
+pub use census::{Census, CensusCollector, Sighting, Times};
 pub use events::{Notice, notices};
 pub use ledger::Ledger;
+pub use metrics::Metrics;
 pub use providers::ProviderRecorder;
 pub use recorder::Recorder;
 pub use status::{Standing, Transition, status};

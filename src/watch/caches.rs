@@ -184,7 +184,9 @@ impl Caches {
     /// A token's provider and credentials, or why it may not or cannot use them.
     pub fn resolve(&self, token: &OAuthClientToken) -> Result<Resolved, Error> {
         let (endpoint, credentials) = self.provider(token)?;
-        Ok(Resolved { endpoint, credentials, parents: self.parents(token)? })
+        let namespace = token.namespace().unwrap_or_default();
+        let provider = token.spec.provider_ref.full_name(&namespace);
+        Ok(Resolved { provider, endpoint, credentials, parents: self.parents(token)? })
     }
 
     fn parents(&self, token: &OAuthClientToken) -> Result<Vec<Parent>, Error> {

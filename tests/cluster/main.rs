@@ -39,6 +39,7 @@ mod lifetimes;
 mod limits;
 mod manifests;
 mod merge;
+mod metrics;
 mod namespaced;
 mod never_expired;
 mod outputs;
