@@ -1,20 +1,27 @@
 //! The flow on a cluster: snapshot, decide, act, record. Glue only.
 
+mod fan_out;
+
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use kube::ResourceExt;
+use kube::Resource;
 use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action, Config};
-use kube::runtime::reflector::ObjectRef;
-use tokio::sync::{Notify, mpsc};
+use kube::runtime::reflector::{ObjectRef, Store};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::act::{Case, ClusterEdge, Engine, Tools};
-use crate::api::{Delivery, OAuthClientToken};
+use crate::api::annotations::Owner;
+use crate::api::{ClusterOAuthClientToken, Delivery, OAuthClientToken};
 use crate::clock::Clock;
 use crate::decide::{
     Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, finalizer_change, holder,
@@ -22,10 +29,11 @@ use crate::decide::{
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
-use crate::record::{Ledger, ProviderRecorder, Recorder, Transition};
+use crate::record::{CopyLedger, Ledger, ProviderRecorder, Recorder, Transition};
 use crate::runtime::Access;
 use crate::watch::{
-    Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means,
+    Caches, Known, Listener, Materials, Resolved, Trigger, Triggered, Triggers, WatchSettings,
+    materials, means, triggers,
 };
 
 /// Until a token is looked at again that could not be read or recorded.
@@ -36,16 +44,27 @@ struct Context {
     caches: Arc<Caches>,
     engine: Engine<ClusterEdge>,
     ledger: Arc<Ledger>,
+    copies: Arc<CopyLedger>,
     recorder: Arc<Recorder>,
+    triggers: Triggers,
     transport: Arc<Transport>,
     digester: Arc<Digester>,
     clock: Clock,
     resumed_at: DateTime<Utc>,
 }
 
+/// What a case is about.
+struct Subject {
+    /// A token, or what stands for the grant of a cluster token.
+    token: Arc<OAuthClientToken>,
+    /// Whose its target is.
+    owner: Owner,
+}
+
 /// What follows from watching.
 struct CacheListener {
     ledger: Arc<Ledger>,
+    copies: Arc<CopyLedger>,
     recorder: Arc<Recorder>,
     providers: Arc<Notify>,
 }
@@ -53,6 +72,13 @@ struct CacheListener {
 impl Listener for CacheListener {
     fn token_gone(&self, token: &OAuthClientToken) {
         self.ledger.forget(uid(token));
+        self.recorder.forget(token);
+    }
+
+    fn cluster_token_gone(&self, token: &ClusterOAuthClientToken) {
+        let uid = token.metadata.uid.as_deref().unwrap_or_default();
+        self.ledger.forget(uid);
+        self.copies.forget(uid);
         self.recorder.forget(token);
     }
 
@@ -66,16 +92,19 @@ impl Listener for CacheListener {
 pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
     let client = access.client.clone();
     let ledger = Arc::new(Ledger::default());
+    let copies = Arc::new(CopyLedger::default());
     let recorder = Arc::new(Recorder::new(client.clone()));
     let providers = Arc::new(Notify::new());
     let listener = CacheListener {
         ledger: Arc::clone(&ledger),
+        copies: Arc::clone(&copies),
         recorder: Arc::clone(&recorder),
         providers: Arc::clone(&providers),
     };
-    let (triggers, triggered) = mpsc::unbounded_channel();
+    let (triggers, triggered) = triggers();
     let stopping = tools.stopping.clone();
-    let filled = Caches::start(&client, settings, triggers, Arc::new(listener));
+    let cluster_kinds = settings.cluster_kinds;
+    let filled = Caches::start(&client, settings, triggers.clone(), Arc::new(listener));
     let caches = tokio::select! {
         caches = filled => caches,
         () = stopping.cancelled() => return,
@@ -86,7 +115,9 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
     tokio::spawn(provider_recorder.run(Arc::clone(&caches)));
     let context = Arc::new(Context {
         ledger,
+        copies,
         recorder,
+        triggers,
         transport: Arc::clone(&tools.transport),
         digester: Arc::clone(&tools.digester),
         resumed_at: clock.now(),
@@ -94,21 +125,34 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         engine: Engine::new(ClusterEdge::new(access, Arc::clone(&caches.secrets)), tools),
         caches,
     });
-    drive(context, triggered, stopping.cancelled_owned()).await;
+    let Triggered { tokens, grants, copies } = triggered;
+    let caches = Arc::clone(&context.caches);
+    let work = (Arc::clone(&context), stopping.clone());
+    let tokens = drive((caches.tokens().clone(), tokens), reconcile, work.clone());
+    if !cluster_kinds {
+        return tokens.await;
+    }
+    let reader = caches.cluster_tokens();
+    let grants = drive((reader.clone(), grants), fan_out::reconcile_grant, work.clone());
+    let copies = drive((reader.clone(), copies), fan_out::reconcile_copies, work);
+    tokio::join!(tokens, grants, copies);
 }
 
-async fn drive(
-    context: Arc<Context>,
-    triggered: mpsc::UnboundedReceiver<Trigger>,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
-) {
-    let reader = context.caches.tokens().clone();
+/// Reconciles what is triggered until the process is asked to end.
+async fn drive<K, F>(
+    (reader, triggered): (Store<K>, UnboundedReceiver<ObjectRef<K>>),
+    reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    (context, stopping): (Arc<Context>, CancellationToken),
+) where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    F: Future<Output = Result<Action, Error>> + Send + 'static,
+{
     // Triggers come from our own watches. Concurrency is bounded where it costs something: by
     // provider and for the API server, so that one that hangs holds up no other.
     Controller::for_stream(futures::stream::pending(), reader)
         .reconcile_on(UnboundedReceiverStream::new(triggered))
         .with_config(Config::default())
-        .graceful_shutdown_on(stop)
+        .graceful_shutdown_on(stopping.cancelled_owned())
         .run(reconcile, |_, _: &Error, _| Action::requeue(PAUSE), context)
         .for_each(|result| async move {
             match result {
@@ -147,9 +191,24 @@ impl Station for Context {
     }
 
     async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
-        let reference: Trigger = ObjectRef::from_obj(&**token);
-        self.caches.secrets.refer(&reference, self.caches.secrets_of(token));
-        let resolved = match self.caches.resolve(token) {
+        self.caches.secrets.refer(&Trigger::of(token), self.caches.secrets_of(token));
+        let subject = Subject { token: Arc::clone(token), owner: token.owner() };
+        self.assemble(subject, self.caches.resolve(token)).await
+    }
+
+    async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
+        self.recorder.record(token, change).await
+    }
+}
+
+impl Context {
+    /// Everything that is known of a token now.
+    async fn assemble(
+        &self,
+        Subject { token, owner }: Subject,
+        resolved: Result<Resolved, Error>,
+    ) -> Result<Case, Error> {
+        let resolved = match resolved {
             Ok(resolved) => self.confirm(resolved).await?,
             Err(error) => Err(error),
         };
@@ -159,7 +218,8 @@ impl Station for Context {
             Err(error) => Err(error.clone()),
         };
         let mut snapshot = Snapshot {
-            token: Arc::clone(token),
+            token,
+            owner,
             facts: Facts::default(),
             means,
             target: None,
@@ -168,7 +228,7 @@ impl Station for Context {
             resumed_at: self.resumed_at,
         };
         let target = SecretKey {
-            namespace: token.namespace().unwrap_or_default(),
+            namespace: snapshot.namespace().to_owned(),
             name: snapshot.secret_name().to_owned(),
         };
         snapshot.target = self.look(&target).await?.map(|meta| (*meta).clone());
@@ -176,12 +236,6 @@ impl Station for Context {
         Ok(Case { snapshot, materials: materials.ok() })
     }
 
-    async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
-        self.recorder.record(token, change).await
-    }
-}
-
-impl Context {
     /// What is remembered, or what a former process left behind.
     fn facts(&self, snapshot: &Snapshot) -> Facts {
         let uid = uid(&snapshot.token);
@@ -190,8 +244,7 @@ impl Context {
             let owner = snapshot.owner();
             let own = snapshot.target.as_ref().filter(|meta| holder(meta, &owner) == Holder::Us);
             let facts = Facts::restore(&status, own, snapshot.secret_name());
-            self.ledger.open(uid, facts.clone(), status);
-            facts
+            self.ledger.open_once(uid, facts, status)
         })
     }
 

@@ -260,16 +260,21 @@ impl Edge for ClusterEdge {
     }
 
     async fn remove(&self, key: &SecretKey, owner: &Owner) -> Result<(), Error> {
-        let Some(secret) = self.own(key, owner).await? else { return Ok(()) };
+        let Some(secret) = self.own(key, owner).await? else {
+            self.index.forget(key);
+            return Ok(());
+        };
         let preconditions =
             Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
         let parameters = DeleteParams::default().preconditions(preconditions);
         let api = self.secrets(&key.namespace);
         match self.call(api.delete(&key.name, &parameters)).await {
-            Ok(_) => Ok(()),
-            Err(ApiError::Refused(status)) if status.is_not_found() => Ok(()),
-            Err(error) => Err(write_failed(key, &error)),
+            Ok(_) => {}
+            Err(ApiError::Refused(status)) if status.is_not_found() => {}
+            Err(error) => return Err(write_failed(key, &error)),
         }
+        self.index.note_removed(key);
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ use crate::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
 };
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, Renewal, SecretKey, ownership};
+use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, Renewal, ownership};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
 use crate::render::{Data, Shown, read_back, render};
@@ -77,6 +77,11 @@ impl<E: Edge> Engine<E> {
         Self { witness: Some(witness), ..self }
     }
 
+    /// Whether nothing new is to be begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
     /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, or the
     /// engine is stopping.
     pub async fn carry_out(&self, case: &Case, plan: Plan) -> Option<Outcome> {
@@ -126,8 +131,7 @@ impl<E: Edge> Engine<E> {
         if let Err(error) = self.may_adopt(case).await {
             return Some(Outcome::Failed { error, attempt: self.attempt(case) });
         }
-        let namespace = case.snapshot.owner().namespace;
-        let supplied = match self.supply(materials, &namespace).await {
+        let supplied = match self.supply(materials, case.snapshot.namespace()).await {
             Ok(supplied) => supplied,
             // Nothing was asked, and nothing will be until an input changes.
             Err(error) if is_unusable(&error) => {
@@ -222,7 +226,7 @@ impl<E: Edge> Engine<E> {
     /// Writes the token that is there again.
     async fn write_again(&self, case: &Case, from: &str, held: HeldToken) -> Outcome {
         let owner = case.snapshot.owner();
-        let old = SecretKey { namespace: owner.namespace.clone(), name: from.to_owned() };
+        let old = case.secret_key(from);
         let data = match self.edge.read(&old, &owner).await {
             Ok(data) => data,
             Err(error) => return Outcome::Failed { error, attempt: self.attempt(case) },
@@ -301,17 +305,8 @@ impl<E: Edge> Engine<E> {
         held: &HeldToken,
         (data, inputs): (Data, String),
     ) -> Result<(), Error> {
-        let owner = case.snapshot.owner();
-        let annotations = BTreeMap::from([
-            (ISSUED_AT, format_time(held.issued_at)),
-            (EXPIRES_AT, format_time(held.expires_at)),
-            (REFRESH_AT, format_time(held.refresh_at)),
-            (INPUTS, inputs),
-            (OWNER, owner.to_string()),
-        ]);
-        let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
-        let seen = case.snapshot.target.clone();
-        self.edge.write(TargetWrite { key, owner, annotations, data, seen }).await
+        let write = target_write(case, held, (data, inputs));
+        self.edge.write(write).await
     }
 
     /// Removes the Secret that was the target before, if the target was renamed.
@@ -320,7 +315,7 @@ impl<E: Edge> Engine<E> {
             return;
         }
         let owner = case.snapshot.owner();
-        let old = SecretKey { namespace: owner.namespace.clone(), name: old_name.to_owned() };
+        let old = case.secret_key(old_name);
         if let Err(error) = self.edge.remove(&old, &owner).await {
             warn!(secret = %old, %error, "the former target could not be removed");
         }
@@ -342,6 +337,24 @@ pub struct Tools {
     pub clock: Clock,
     /// Cancelled when the process is asked to end.
     pub stopping: CancellationToken,
+}
+
+/// A case's target as it ought to be, with a token in it.
+pub(super) fn target_write(
+    case: &Case,
+    held: &HeldToken,
+    (data, inputs): (Data, String),
+) -> TargetWrite {
+    let owner = case.snapshot.owner();
+    let annotations = BTreeMap::from([
+        (ISSUED_AT, format_time(held.issued_at)),
+        (EXPIRES_AT, format_time(held.expires_at)),
+        (REFRESH_AT, format_time(held.refresh_at)),
+        (INPUTS, inputs),
+        (OWNER, owner.to_string()),
+    ]);
+    let key = case.secret_key(&held.secret_name);
+    TargetWrite { key, owner, annotations, data, seen: case.snapshot.target.clone() }
 }
 
 fn seen(case: &Case) -> String {

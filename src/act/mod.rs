@@ -3,6 +3,7 @@
 
 mod ask;
 mod cluster;
+mod copies;
 mod discovery;
 mod engine;
 mod finalizer;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 pub use cluster::ClusterEdge;
+pub use copies::Spread;
 pub use engine::{Engine, Tools};
 pub(crate) use finalizer::change_finalizers;
 pub use rehearsal::Rehearsal;
@@ -48,8 +50,12 @@ pub struct Case {
 impl Case {
     /// The target Secret.
     pub fn target_key(&self) -> SecretKey {
-        let namespace = self.snapshot.owner().namespace;
-        SecretKey { namespace, name: self.snapshot.secret_name().to_owned() }
+        self.secret_key(self.snapshot.secret_name())
+    }
+
+    /// A Secret where the target is.
+    pub(crate) fn secret_key(&self, name: &str) -> SecretKey {
+        SecretKey { namespace: self.snapshot.namespace().to_owned(), name: name.to_owned() }
     }
 }
 

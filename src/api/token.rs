@@ -108,7 +108,7 @@ impl OAuthClientToken {
     }
 }
 
-fn scopes_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn scopes_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "array",
         "maxItems": 64,
@@ -134,7 +134,7 @@ fn revoke_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-fn on_expiry_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn on_expiry_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "string", "enum": ["Keep", "Remove"], "default": "Keep"})
 }
 
@@ -157,7 +157,7 @@ fn audiences_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-fn parameters_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn parameters_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "maxProperties": 32,

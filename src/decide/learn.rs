@@ -177,7 +177,7 @@ fn same_token_until(facts: &Facts, held: &HeldToken, asked_at: DateTime<Utc>) ->
     }
 }
 
-fn repaired(before: Option<Repairs>, now: DateTime<Utc>) -> Repairs {
+pub(super) fn repaired(before: Option<Repairs>, now: DateTime<Utc>) -> Repairs {
     let lately = before.filter(|repairs| now - repairs.at < schedule::REPAIR_MEMORY);
     Repairs { times: lately.map_or(0, |repairs| repairs.times).saturating_add(1), at: now }
 }

@@ -5,6 +5,7 @@
 mod admission;
 mod conditions;
 mod facts;
+mod fan_out;
 mod finalizer;
 mod learn;
 mod ownership;
@@ -22,8 +23,14 @@ mod snapshot;
 mod testing;
 mod view;
 
-pub use admission::{Applicant, CredentialsSource, SecretKey, admit, own_credentials};
+pub use admission::{
+    Applicant, CredentialsSource, SecretKey, admit, client, not_admitted, own_credentials,
+};
 pub use facts::{Facts, HeldToken, Repairs, Seen, Setback};
+pub use fan_out::{
+    CopyChange, CopyFacts, CopyOutcome, CopyStep, Destination, FanOut, FanOutPlan, Tally, fan_out,
+    learn_copy,
+};
 pub use finalizer::{FinalizerChange, FinalizerTry, finalizer_change};
 pub use learn::{Attempt, Lesson, Outcome, learn};
 pub use ownership::{Holder, holder, not_owned, ownership};

@@ -323,6 +323,7 @@ fn snapshot(
 ) -> Snapshot {
     Snapshot {
         token: Arc::clone(token),
+        owner: token.owner(),
         facts,
         means,
         target: None,

@@ -32,6 +32,14 @@ impl Ledger {
         self.with(|entries| entries.insert(uid.to_owned(), Entry { facts, written }));
     }
 
+    /// The same, unless somebody was faster; tells what is remembered.
+    pub fn open_once(&self, uid: &str, facts: Facts, written: OAuthClientTokenStatus) -> Facts {
+        self.with(|entries| {
+            let entry = entries.entry(uid.to_owned()).or_insert(Entry { facts, written });
+            entry.facts.clone()
+        })
+    }
+
     /// Takes an outcome into account.
     pub fn learn(&self, uid: &str, outcome: Outcome, lesson: Lesson) {
         self.with(|entries| {

@@ -12,7 +12,6 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tracing::warn;
 
@@ -23,8 +22,10 @@ use super::prune::prune;
 use super::reactions::{Change, Listener, Outlet};
 use super::relist::{closed, merge};
 use super::streams::{Watched, config, events};
-use super::{SecretIndex, Trigger};
-use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
+use super::{SecretIndex, Trigger, Triggers};
+use crate::api::{
+    ClusterOAuthClientToken, ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind,
+};
 use crate::decide::{
     Applicant, CredentialsSource, Parent, SecretKey, admit, own_credentials, parents,
 };
@@ -82,11 +83,12 @@ type Reaction<K> = fn(&Caches, &Change<'_, K>, &Outlet);
 
 /// The caches.
 pub struct Caches {
-    settings: WatchSettings,
+    pub(super) settings: WatchSettings,
     tokens: Store<OAuthClientToken>,
     providers: Store<OAuthProvider>,
     cluster_providers: Store<ClusterOAuthProvider>,
-    namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub(super) cluster_tokens: Store<ClusterOAuthClientToken>,
+    pub(super) namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Secrets that tokens refer to.
     pub secrets: Arc<SecretIndex>,
     endpoints: Endpoints,
@@ -100,12 +102,13 @@ impl Caches {
     pub async fn start(
         client: &Client,
         settings: WatchSettings,
-        triggers: UnboundedSender<Trigger>,
+        triggers: Triggers,
         listener: Arc<dyn Listener>,
     ) -> Arc<Self> {
         let (tokens, token_writer) = store();
         let (providers, provider_writer) = store();
         let (cluster_providers, cluster_writer) = store();
+        let (cluster_tokens, cluster_token_writer) = store();
         let (namespaces, namespace_writer) = store();
         let caches = Arc::new(Self {
             endpoints: Endpoints::under(settings.providers.clone()),
@@ -113,6 +116,7 @@ impl Caches {
             tokens,
             providers,
             cluster_providers,
+            cluster_tokens,
             namespaces,
             secrets: Arc::default(),
             chained: AtomicBool::new(false),
@@ -148,14 +152,29 @@ impl Caches {
             );
             wait_for(&caches.cluster_providers).await;
             wait_for(&caches.namespaces).await;
+            let watches = vec![events(Api::all(client.clone()))];
+            caches.spawn(
+                watches,
+                (caches.cluster_tokens.clone(), cluster_token_writer),
+                (&outlet, Self::on_cluster_token),
+            );
+            wait_for(&caches.cluster_tokens).await;
         }
-        // Only now is it known which Secrets matter, so that one list finds all of them.
+        // Only now is it known which Secrets matter, so that one list finds all of them. Copies say
+        // themselves whose they are.
         for token in caches.tokens.state() {
-            caches.secrets.refer(&ObjectRef::from_obj(&*token), caches.secrets_of(&token));
+            caches.secrets.refer(&Trigger::of(&token), caches.secrets_of(&token));
+        }
+        for token in caches.cluster_tokens.state() {
+            let grant = Trigger::Grant(token.name_any());
+            caches.secrets.refer(&grant, caches.secrets_of_grant(&token));
         }
         caches.watch_secrets(client, &outlet).await;
         for token in caches.tokens.state() {
-            outlet.send(ObjectRef::from_obj(&*token));
+            outlet.send(Trigger::of(&token));
+        }
+        for token in caches.cluster_tokens.state() {
+            outlet.send_both(&token);
         }
         caches
     }
@@ -215,25 +234,23 @@ impl Caches {
                 "this tokenward works on named namespaces only: use an OAuthProvider, or start it with --cluster-kinds",
             )),
             ProviderKind::ClusterOAuthProvider => {
-                let provider = self
-                    .cluster_providers
-                    .get(&ObjectRef::new(&reference.name))
-                    .ok_or_else(|| {
-                        let message =
-                            format!("ClusterOAuthProvider {:?} does not exist", reference.name);
-                        Error::new(Reason::ProviderNotFound, message)
-                    })?;
+                let provider = self.cluster_provider(&reference.name)?;
                 let labels = self.labels(&namespace)?;
                 let applicant =
                     Applicant { token: &token.spec, namespace: &namespace, labels: &labels };
                 let credentials =
                     admit(&provider.spec, applicant, &self.settings.cluster_resource_namespace)?;
-                let endpoint = self
-                    .endpoints
-                    .get(&Version::of(&*provider, reference.kind), &provider.spec.document)?;
-                Ok((endpoint, credentials))
+                Ok((self.cluster_endpoint(&provider)?, credentials))
             }
         }
+    }
+
+    pub(super) fn cluster_endpoint(
+        &self,
+        provider: &ClusterOAuthProvider,
+    ) -> Result<Arc<Endpoint>, Error> {
+        let version = Version::of(provider, ProviderKind::ClusterOAuthProvider);
+        self.endpoints.get(&version, &provider.spec.document)
     }
 
     fn not_found(&self, namespace: &str, name: &str) -> Error {

@@ -16,6 +16,8 @@
 
 #[path = "../cluster/harness/mod.rs"]
 mod harness;
+
+mod fan_out;
 mod readme;
 
 use std::path::Path;

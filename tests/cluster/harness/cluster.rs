@@ -74,7 +74,12 @@ pub async fn install() {
             // Whoever tried the docs out on this cluster may have given more than the base rules.
             let binding = ["clusterrolebinding", "tokenward-revocation", "--ignore-not-found"];
             kubectl(&[&["delete"][..], &binding[..]].concat(), "");
-            let crds = ["oauthclienttokens", "oauthproviders", "clusteroauthproviders"];
+            let crds = [
+                "oauthclienttokens",
+                "oauthproviders",
+                "clusteroauthproviders",
+                "clusteroauthclienttokens",
+            ];
             let crds: Vec<String> =
                 crds.iter().map(|crd| format!("crd/{crd}.tokenward.dev")).collect();
             let mut wait = vec!["wait", "--for=condition=Established", "--timeout=60s"];
