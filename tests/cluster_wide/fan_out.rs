@@ -65,10 +65,13 @@ impl Fleet {
 
     /// Makes namespaces that are selected and admitted.
     fn add(&self, which: &[String]) {
+        self.create(which, &json!({"selected": self.name(), "admitted": self.name()}));
+    }
+
+    fn create(&self, which: &[String], labels: &Value) {
         let items: Vec<Value> = which
             .iter()
             .map(|which| {
-                let labels = json!({"selected": self.name(), "admitted": self.name()});
                 json!({"apiVersion": "v1", "kind": "Namespace",
                     "metadata": {"name": self.namespace(which), "labels": labels}})
             })
@@ -268,8 +271,9 @@ async fn each_namespace_stands_for_itself() {
     assert_eq!(status.namespaces, Some(NamespaceCounts::default()));
 
     // Selected, but not admitted: nothing is asked for that nobody would get.
-    fleet.add(&["refused".to_owned()]);
-    fleet.label("refused", "admitted-");
+    let (selected, admitted) =
+        (json!({"selected": fleet.name()}), json!({"admitted": fleet.name()}));
+    fleet.create(&["refused".to_owned()], &selected);
     let status = fleet.until_counts(1, 0, 1).await;
     assert_eq!(status.failures[0].reason, "NamespaceNotAdmitted");
     fleet.until(|status| reason(status, READY) == "False/NamespaceNotAdmitted").await;
@@ -278,8 +282,7 @@ async fn each_namespace_stands_for_itself() {
     // A tenant was there first: that is its own affair.
     fleet.label("refused", "selected-");
     fleet.until_counts(0, 0, 0).await;
-    fleet.add(&["taken".to_owned()]);
-    fleet.label("taken", "selected-");
+    fleet.create(&["taken".to_owned()], &admitted);
     let taken = fleet.namespace("taken");
     kubectl(&["-n", &taken, "create", "secret", "generic", COPY, "--from-literal=own=1"], "");
     fleet.label("refused", &format!("selected={}", fleet.name()));
