@@ -2,6 +2,7 @@
 
 mod fan_out;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,21 +20,20 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::act::{Case, ClusterEdge, Engine, Tools};
+use crate::act::{Case, ClusterEdge, Engine, Tools, outline};
 use crate::api::annotations::Owner;
 use crate::api::{ClusterOAuthClientToken, Delivery, OAuthClientToken};
 use crate::clock::Clock;
-use crate::decide::{
-    Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, finalizer_change, holder,
-};
+use crate::decide::{Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, holder, is_held};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
 use crate::record::{CopyLedger, Ledger, ProviderRecorder, Recorder, Transition};
+use crate::render::{Shape, target_keys};
 use crate::runtime::Access;
 use crate::watch::{
     Caches, Known, Listener, Materials, Resolved, Trigger, Triggered, Triggers, WatchSettings,
-    materials, means, triggers,
+    materials, means, shape, triggers,
 };
 
 /// Until a token is looked at again that could not be read or recorded.
@@ -101,6 +101,7 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         recorder: Arc::clone(&recorder),
         providers: Arc::clone(&providers),
     };
+    let home = settings.cluster_resource_namespace.clone();
     let (triggers, triggered) = triggers();
     let stopping = tools.stopping.clone();
     let cluster_kinds = settings.cluster_kinds;
@@ -113,6 +114,7 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
     let clock = tools.clock.clone();
     let provider_recorder = ProviderRecorder::new(client, clock.clone(), providers);
     tokio::spawn(provider_recorder.run(Arc::clone(&caches)));
+    let edge = ClusterEdge::new(access, Arc::clone(&caches.secrets)).at_home_in(&home);
     let context = Arc::new(Context {
         ledger,
         copies,
@@ -122,12 +124,21 @@ pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
         digester: Arc::clone(&tools.digester),
         resumed_at: clock.now(),
         clock,
-        engine: Engine::new(ClusterEdge::new(access, Arc::clone(&caches.secrets)), tools),
+        engine: Engine::new(edge, tools),
         caches,
     });
-    let Triggered { tokens, grants, copies } = triggered;
+    work_on(&context, triggered, (cluster_kinds, stopping)).await;
+    context.engine.catch_up_with_all().await;
+}
+
+/// Reconciles every kind that there is.
+async fn work_on(
+    context: &Arc<Context>,
+    Triggered { tokens, grants, copies }: Triggered,
+    (cluster_kinds, stopping): (bool, CancellationToken),
+) {
     let caches = Arc::clone(&context.caches);
-    let work = (Arc::clone(&context), stopping.clone());
+    let work = (Arc::clone(context), stopping);
     let tokens = drive((caches.tokens().clone(), tokens), reconcile, work.clone());
     if !cluster_kinds {
         return tokens.await;
@@ -168,7 +179,7 @@ async fn drive<K, F>(
 
 async fn reconcile(token: Arc<OAuthClientToken>, context: Arc<Context>) -> Result<Action, Error> {
     let deleted = token.metadata.deletion_timestamp.is_some();
-    if deleted && finalizer_change(&token).is_none() {
+    if deleted && !is_held(&token) {
         return Ok(Action::await_change());
     }
     let wait = settle(&*context, &token).await?;
@@ -217,13 +228,21 @@ impl Context {
             Ok(materials) => self.means(materials).await?,
             Err(error) => Err(error.clone()),
         };
+        let endpoint = materials.as_ref().ok().map(|materials| &*materials.endpoint);
+        let shape = shape(&token.spec, endpoint);
+        let rivals = self.caches.rivals(&token);
+        let held_back = self.engine.holds_back(&token, materials.as_ref().ok());
         let mut snapshot = Snapshot {
             token,
             owner,
             facts: Facts::default(),
             means,
+            shape: outline(&shape),
             target: None,
+            rivals,
+            keys: keys(materials.as_ref().ok(), shape.as_ref().ok()),
             holds: true,
+            held_back,
             delivery: Delivery::Volume,
             resumed_at: self.resumed_at,
         };
@@ -231,9 +250,10 @@ impl Context {
             namespace: snapshot.namespace().to_owned(),
             name: snapshot.secret_name().to_owned(),
         };
-        snapshot.target = self.look(&target).await?.map(|meta| (*meta).clone());
+        let found = self.look(&target).await?;
+        snapshot.target = found.map(|meta| (*meta).clone().seen_by(&snapshot.owner()));
         snapshot.facts = self.facts(&snapshot);
-        Ok(Case { snapshot, materials: materials.ok() })
+        Ok(Case { snapshot, materials: materials.ok(), shape })
     }
 
     /// What is remembered, or what a former process left behind.
@@ -242,7 +262,10 @@ impl Context {
         self.ledger.facts(uid).unwrap_or_else(|| {
             let status = snapshot.token.status.clone().unwrap_or_default();
             let owner = snapshot.owner();
-            let own = snapshot.target.as_ref().filter(|meta| holder(meta, &owner) == Holder::Us);
+            let own = snapshot
+                .target
+                .as_ref()
+                .filter(|meta| holder(meta, &owner) == Holder::Us || !meta.owned_keys.is_empty());
             let facts = Facts::restore(&status, own, snapshot.secret_name());
             self.ledger.open_once(uid, facts, status)
         })
@@ -285,6 +308,14 @@ impl Context {
             Known::Nothing => Ok(self.engine.edge.look(key).await?.map(Arc::new)),
         }
     }
+}
+
+/// The keys that a token may need in its target, as far as they are known.
+fn keys(materials: Option<&Materials>, shape: Option<&Shape>) -> BTreeSet<String> {
+    let (Some(materials), Some(shape)) = (materials, shape) else { return BTreeSet::new() };
+    let declared = shape.outline().keys;
+    let outputs = materials.endpoint.output_names();
+    target_keys(outputs.chain(declared.iter().map(String::as_str)))
 }
 
 fn credentials_not_found(key: &SecretKey) -> Error {

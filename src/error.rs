@@ -53,6 +53,8 @@ reasons! {
     InvalidProvider => Permanent,
     /// The API server does not let tokenward set or remove its finalizer.
     FinalizerDenied => Permanent,
+    /// The API server does not let tokenward restart a workload or nudge a pod.
+    WorkloadDenied => Permanent,
     /// The token's own spec does not fit its provider.
     InvalidSpec => Permanent,
     /// This operator's settings do not let a namespace bring such a provider.
@@ -79,8 +81,18 @@ reasons! {
     CredentialsKeyMissing => Waiting,
     /// A credential cannot be used as it is.
     InvalidCredentials => Permanent,
+    /// The token cannot be shown in the shape that its target declares.
+    TargetNotRendered => Permanent,
     /// The target Secret is somebody else's.
     SecretNotOwned => Permanent,
+    /// The Secret that the token is to be merged into does not exist, or is about to go.
+    TargetNotFound => Waiting,
+    /// A Secret of somebody else's has a key already that the token needs.
+    TargetKeyConflict => Permanent,
+    /// The target Secret is immutable.
+    TargetImmutable => Permanent,
+    /// Somebody undoes again and again what is written to the target.
+    TargetContested => Transient,
     /// A Secret type that is never read or written.
     SecretTypeNotAllowed => Permanent,
     /// The address guard refused the token endpoint.
@@ -89,10 +101,20 @@ reasons! {
     ProviderUnreachable => Transient,
     /// No answer in time.
     ProviderTimeout => Transient,
+    /// Another process is using up what each request renews.
+    RefreshTokenInUse => Waiting,
     /// The provider answered with an error that may pass.
     ProviderError => Transient,
     /// The provider wants fewer requests.
     ProviderThrottled => Throttled,
+    /// As many requests were made as the document's `limits.requestsPer` allows.
+    BudgetExhausted => Throttled,
+    /// The namespace has made its share of the requests that the platform's client may make.
+    ShareExhausted => Throttled,
+    /// The provider failed several times in a row: it is asked by one token at a time.
+    CircuitOpen => Transient,
+    /// More tokens wait for the provider than it is asked for at once.
+    ProviderBusy => Transient,
     /// The provider refused for good.
     TokenRequestRejected => Permanent,
     /// The answer is not what the document says.
@@ -113,6 +135,8 @@ pub struct Error {
     message: String,
     retry_after: Option<Duration>,
     blames_client: bool,
+    refuses_grant: bool,
+    is_unanswered: bool,
 }
 
 impl Error {
@@ -124,6 +148,8 @@ impl Error {
             message: message.into(),
             retry_after: None,
             blames_client: false,
+            refuses_grant: false,
+            is_unanswered: false,
         }
     }
 
@@ -155,6 +181,20 @@ impl Error {
         self
     }
 
+    /// The same, and what the token was to be had for is refused: a refresh token, mostly.
+    #[must_use]
+    pub fn refusing_grant(mut self) -> Self {
+        self.refuses_grant = true;
+        self
+    }
+
+    /// The same, and the request was sent, as far as is known, and no answer came that can be read.
+    #[must_use]
+    pub fn unanswered(mut self) -> Self {
+        self.is_unanswered = true;
+        self
+    }
+
     /// The same with something more that a person should know.
     #[must_use]
     pub fn with_remark(mut self, remark: &str) -> Self {
@@ -180,6 +220,16 @@ impl Error {
     /// Whether the client's secret or key is to blame.
     pub fn blames_client(&self) -> bool {
         self.blames_client
+    }
+
+    /// Whether what the token was to be had for is refused.
+    pub fn refuses_grant(&self) -> bool {
+        self.refuses_grant
+    }
+
+    /// Whether the request was sent, as far as is known, and no answer came.
+    pub fn is_unanswered(&self) -> bool {
+        self.is_unanswered
     }
 
     /// How long the provider asked to be left alone.

@@ -118,6 +118,7 @@ fn learn<S: Station>(station: &S, case: &Case, outcome: Outcome) {
         now: station.clock().now(),
         min_interval: case.snapshot.means.as_ref().ok().and_then(|means| means.limits.min_interval),
         random: random(),
+        undone_by: case.snapshot.target.as_ref().and_then(|target| target.editor.as_deref()),
     };
     station.ledger().learn(uid(&case.snapshot.token), outcome, lesson);
 }

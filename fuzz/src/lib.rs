@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod retry_after;
 mod shared;
 pub mod signing_key;
+pub mod target;
 pub mod template;
 
 /// What takes bytes and panics where something does not hold.
@@ -23,5 +24,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("manifest", manifest::run),
     ("retry_after", retry_after::run),
     ("signing_key", signing_key::run),
+    ("target", target::run),
     ("template", template::run),
 ];

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use tracing::{debug, info, warn};
 
+use super::accounts::Pass;
 use super::supply::secret_keys;
 use super::witness::Exchange;
 use super::{Edge, Engine};
+use crate::decide::Health;
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{
     Answer, CANNOT_REVOKE, ENTROPY, Issued, Issuer, Metadata, Occasion, Renewed, Supplies,
@@ -28,6 +30,7 @@ const WORTH_TELLING: TimeDelta = TimeDelta::seconds(30);
 const FARTHEST_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// What was asked with, and what came of it.
+#[derive(Default)]
 pub(super) struct Asked {
     /// `None` once the engine is stopping.
     pub(super) issued: Option<Result<Issued, Error>>,
@@ -35,6 +38,8 @@ pub(super) struct Asked {
     pub(super) renewed: Renewed,
     /// The key of the credentials Secret whose secret was sent last, where there are several.
     pub(super) secret_key: Option<String>,
+    /// What the last answer tells of the provider.
+    pub(super) health: Health,
     /// By how much the provider's clock is ahead of ours, where its answer told the time.
     pub(super) skew: Option<TimeDelta>,
 }
@@ -47,6 +52,17 @@ impl Asked {
         let seconds = skew.num_seconds().abs();
         Some(format!("the provider's clock is {seconds} s {ahead} ours: see that ours is right"))
     }
+}
+
+/// How to ask.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Terms<'a> {
+    /// The key of the client's secret to try first, where there are several.
+    pub(super) first: Option<&'a str>,
+    /// After that nothing more is sent.
+    pub(super) send_by: Option<DateTime<Utc>>,
+    /// What lets us ask the provider; `None` where nobody has to.
+    pub(super) pass: Option<&'a Pass>,
 }
 
 /// What differs from one try to the next.
@@ -64,25 +80,28 @@ impl<E: Edge> Engine<E> {
         &self,
         materials: &Materials,
         supplies: &mut Supplies,
-        first: Option<&str>,
+        terms: Terms<'_>,
     ) -> Asked {
-        let mut keys = secrets_in_order(secret_keys(materials), supplies, first);
+        let mut keys = secrets_in_order(secret_keys(materials), supplies, terms.first);
         supplies.secret_key = keys.pop();
         let mut next = Try { keys, skew: TimeDelta::zero() };
         let mut skew = None;
         loop {
-            let mut renewed = Renewed::default();
+            let (mut renewed, mut health) = (Renewed::default(), Health::Unknown);
             let issued = match self.once(materials, supplies, next.skew).await {
                 Some((issued, answer)) => {
                     skew = answer.as_ref().and_then(Answer::clock_skew).or(skew);
                     let answered = answer.as_ref().map(|answer| materials.endpoint.renewed(answer));
                     renewed = answered.unwrap_or_default();
+                    health = health_of(issued.as_ref().err(), answer.as_ref());
                     if let Err(error) = &issued
+                        && terms.send_by.is_none_or(|last| self.clock.now() <= last)
                         && self.try_again(
                             &mut next,
                             (materials, supplies),
                             (error, answer.as_ref()),
                         )
+                        && self.may_ask_again(terms.pass).await
                     {
                         continue;
                     }
@@ -90,7 +109,7 @@ impl<E: Edge> Engine<E> {
                 }
                 None => None,
             };
-            return Asked { issued, renewed, secret_key: supplies.secret_key.take(), skew };
+            return Asked { issued, renewed, secret_key: supplies.secret_key.take(), skew, health };
         }
     }
 
@@ -172,9 +191,13 @@ impl<E: Edge> Engine<E> {
                 if let Some(issuer) = endpoint.discovery().filter(|_| refused) {
                     self.discovery.doubt(issuer).await;
                 }
-                (issued.map_err(|error| ambiguous(materials, error)), Some(answer))
+                let used_up = uses_up(materials, Some(&answer));
+                (issued.map_err(|error| ambiguous(error, used_up)), Some(answer))
             }
-            Err(error) => (Err(ambiguous(materials, error)), None),
+            Err(error) => {
+                let used_up = uses_up(materials, None) && error.is_unanswered();
+                (Err(ambiguous(error, used_up)), None)
+            }
         })
     }
 
@@ -258,10 +281,32 @@ pub(super) fn secrets_in_order(
     present
 }
 
+/// Whether a request may have used up what it was made from: a provider that refuses one has not.
+fn uses_up(materials: &Materials, answer: Option<&Answer>) -> bool {
+    materials.endpoint.renews() && answer.is_none_or(|answer| !(300..500).contains(&answer.status))
+}
+
+/// What an answer, or its absence, tells of the provider.
+fn health_of(error: Option<&Error>, answer: Option<&Answer>) -> Health {
+    let down = |error: &Error| {
+        let passing = matches!(error.class(), Class::Transient | Class::Ambiguous);
+        let unable = answer.is_none_or(|answer| answer.status >= 500 || answer.status == 408);
+        let of_provider = matches!(
+            error.reason(),
+            Reason::ProviderUnreachable | Reason::ProviderTimeout | Reason::ProviderError
+        );
+        passing && unable && of_provider
+    };
+    match answer {
+        _ if error.is_some_and(down) => Health::Down,
+        Some(_) => Health::Up,
+        None => Health::Unknown,
+    }
+}
+
 /// A request that uses up what it is made from may have done so although nobody saw its answer.
-fn ambiguous(materials: &Materials, error: Error) -> Error {
-    let unseen = matches!(error.reason(), Reason::ProviderTimeout | Reason::ProviderError);
-    match materials.endpoint.renews() && unseen && error.class() == Class::Transient {
+fn ambiguous(error: Error, used_up: bool) -> Error {
+    match used_up && error.class() == Class::Transient {
         true => {
             debug!("whether the provider has renewed what was sent is not known");
             error.with_class(Class::Ambiguous)

@@ -4,12 +4,12 @@
 use futures::stream::{self, StreamExt};
 use tracing::{debug, info};
 
-use super::engine::target_write;
+use super::engine::{rendered, target_write, times, without_token};
 use super::{Case, Edge, Engine};
 use crate::api::ClusterOAuthClientToken;
-use crate::decide::{CopyChange, CopyOutcome, CopyStep, HeldToken, Snapshot};
+use crate::decide::{CopyChange, CopyOutcome, CopyStep, Rivals, Snapshot};
 use crate::error::{Error, Reason};
-use crate::render::{Data, Shown, read_back, render};
+use crate::render::{Shape, Shown, read_back};
 
 /// Copies under way at once: there are others who write too.
 const AT_ONCE: usize = 16;
@@ -20,6 +20,8 @@ pub struct Spread<'a> {
     pub token: &'a ClusterOAuthClientToken,
     /// The grant, whose target is the master copy.
     pub grant: &'a Case,
+    /// How copies are to be filled, or why that cannot be said.
+    pub shape: Result<Shape, Error>,
     /// What to do.
     pub steps: Vec<CopyStep>,
 }
@@ -48,7 +50,7 @@ impl<E: Edge> Engine<E> {
         let key = grant.target_key();
         let data = self.edge.read(&key, &grant.snapshot.owner()).await?.unwrap_or_default();
         let held = grant.snapshot.facts.held.as_ref();
-        held.and_then(|held| read_back(&data, held.expires_at, &held.outputs)).ok_or_else(|| {
+        held.and_then(|held| read_back(&data, times(held), &held.outputs)).ok_or_else(|| {
             let message = format!("Secret {key} does not hold the token that was written to it");
             Error::new(Reason::ReadFailed, message)
         })
@@ -60,17 +62,11 @@ impl<E: Edge> Engine<E> {
         step: &CopyStep,
         shown: Option<&Shown>,
     ) -> CopyOutcome {
-        let done = match (&step.change, shown) {
-            (CopyChange::Write(held), Some(shown)) => {
-                self.write_copy(spread, step, (held, render(shown))).await
+        let done = match &step.change {
+            CopyChange::Write(_) | CopyChange::Withdraw(_) => {
+                self.write_copy(spread, step, shown).await
             }
-            (CopyChange::Withdraw(held), _) => {
-                self.write_copy(spread, step, (held, Data::new())).await
-            }
-            (CopyChange::Remove, _) => {
-                self.edge.remove(&step.key, &spread.grant.snapshot.owner()).await
-            }
-            (CopyChange::Write(_), None) => Ok(()),
+            CopyChange::Remove => self.edge.leave(&step.key, &spread.grant.snapshot.owner()).await,
         };
         let issued_at = match &step.change {
             CopyChange::Write(held) => Some(held.issued_at),
@@ -86,16 +82,22 @@ impl<E: Edge> Engine<E> {
         &self,
         spread: &Spread<'_>,
         step: &CopyStep,
-        (held, data): (&HeldToken, Data),
+        shown: Option<&Shown>,
     ) -> Result<(), Error> {
         let grant = &spread.grant.snapshot;
         let snapshot = Snapshot {
             token: spread.token.pattern(&step.key.namespace),
             target: step.seen.as_deref().cloned(),
+            rivals: Rivals::default(),
             ..grant.clone()
         };
         let inputs = grant.facts.attempted.clone().unwrap_or_default();
-        let case = Case { snapshot, materials: None };
-        self.edge.write(target_write(&case, held, (data, inputs))).await
+        let case = Case { snapshot, materials: None, shape: spread.shape.clone() };
+        let (held, rendered) = match (&step.change, shown) {
+            (CopyChange::Write(held), Some(shown)) => (held, rendered(&case, shown)?),
+            (CopyChange::Withdraw(held), _) => (held, without_token(&case, held)),
+            _ => return Ok(()),
+        };
+        self.edge.write(target_write(&case, held, (rendered, inputs))).await
     }
 }

@@ -6,22 +6,28 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::accounts::{Accounts, Pass};
+use super::book::Refusal;
 use super::discovery::Discovery;
 use super::gates::Gates;
-use super::renewal::{Kept, Renewals, seed};
+use super::renewal::Renewals;
 use super::retired::RetiredTokens;
 use super::revocation::{KEPT_ALIVE, is_kept_alive};
-use super::supply::{Supplied, credentials};
+use super::spend::Spender;
+use super::supply::{Supplied, credentials, renewed_of};
+use super::turn::Entry;
 use super::witness::Witness;
 use super::{Case, Edge, TargetWrite};
 use crate::api::annotations::{
-    EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time, whole_seconds,
+    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, REFRESH_AT, SHAPE, format_time,
+    whole_seconds,
 };
+use crate::api::{CreationPolicy, DeletionPolicy};
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Outcome, Plan, Renewal, ownership};
+use crate::decide::{Attempt, FetchOrder, HeldToken, Inspected, Outcome, Plan, Renewal, Snapshot};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Renewed, Supplies, Transport};
-use crate::render::{Data, Shown, read_back, render};
+use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Transport};
+use crate::render::{Data, Place, Rendered, Shape, Shown, Times, read_back};
 use crate::watch::Materials;
 
 /// Carries out plans.
@@ -36,6 +42,7 @@ pub struct Engine<E> {
     pub(super) retired: RetiredTokens,
     pub(super) stopping: CancellationToken,
     pub(super) witness: Option<Arc<dyn Witness>>,
+    pub(super) accounts: Arc<Accounts>,
     gates: Gates,
 }
 
@@ -60,10 +67,11 @@ impl<E: Edge> Engine<E> {
         Self {
             edge,
             discovery: Discovery::new(Arc::clone(&transport), clock.clone()),
+            accounts: Arc::new(Accounts::new(clock.clone())),
             transport,
             digester,
             clock,
-            renewals: Renewals::default(),
+            renewals: Renewals::new(),
             retired: RetiredTokens::default(),
             gates: Gates::default(),
             witness: None,
@@ -90,9 +98,14 @@ impl<E: Edge> Engine<E> {
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
             (Plan::Revoke, _) => Some(self.revoke_due(case).await),
             (Plan::Withdraw(held), _) => Some(self.withdraw(case, held).await),
+            (Plan::Restart { changed_at }, _) => Some(self.restart(case, changed_at).await),
             (Plan::Part, _) => {
                 self.part(case).await;
                 Some(Outcome::Parted)
+            }
+            (Plan::Inspect, _) => self.inspect(case).await,
+            (Plan::Leave { secret_name, fate }, _) => {
+                Some(self.leave(case, (secret_name, fate)).await)
             }
             (Plan::Finalizer(change), _) => self.change_finalizer(case, change).await,
             (Plan::WriteAgain { from, held }, _) => Some(self.write_again(case, &from, held).await),
@@ -117,20 +130,16 @@ impl<E: Edge> Engine<E> {
         materials: &Materials,
         order: FetchOrder,
     ) -> Option<Outcome> {
-        // Behind a provider that hangs time passes: what is read is read after that.
-        let _place = match materials.endpoint.origin() {
-            Some(origin) => self.gates.enter(origin).await,
+        let _alone = match renewed_of(materials) {
+            Some(credentials) => self.gates.alone_with(credentials).await,
             None => None,
         };
-        let _alone = match &materials.credentials {
-            Some(source) if materials.endpoint.renews() => {
-                self.gates.alone_with(&source.secret).await
-            }
-            _ => None,
+        // Behind a provider that hangs time passes: what is read is read after that.
+        let pass = match self.enter(case, materials, &order).await {
+            Entry::Open(pass) => pass,
+            Entry::HeldBack => return Some(Outcome::HeldBack),
+            Entry::Stopping => return None,
         };
-        if let Err(error) = self.may_adopt(case).await {
-            return Some(Outcome::Failed { error, attempt: self.attempt(case) });
-        }
         let supplied = match self.supply(materials, case.snapshot.namespace()).await {
             Ok(supplied) => supplied,
             // Nothing was asked, and nothing will be until an input changes.
@@ -142,32 +151,51 @@ impl<E: Edge> Engine<E> {
         if self.stopping.is_cancelled() {
             return None;
         }
-        self.ask_and_publish(case, (materials, supplied), order).await
+        match self.charge(pass.as_ref()).await {
+            Ok(()) => {}
+            Err(Refusal::HeldBack) => return Some(Outcome::HeldBack),
+            Err(Refusal::Failed(error)) => {
+                return Some(Outcome::Failed { error, attempt: self.attempt(case) });
+            }
+        }
+        self.ask_and_publish(case, (materials, supplied, pass), order).await
     }
 
     async fn ask_and_publish(
         &self,
         case: &Case,
-        (materials, supplied): (&Materials, Supplied),
+        (materials, supplied, pass): (&Materials, Supplied, Option<Pass>),
         order: FetchOrder,
     ) -> Option<Outcome> {
-        let Supplied { mut supplies, inputs, remark } = supplied;
+        let mut supplied = supplied;
+        let (inputs, remark) = (supplied.inputs.clone(), supplied.remark.clone());
         let mut attempt = Attempt {
             at: self.clock.now(),
             seen: seen(case),
             inputs: Some(inputs.clone()),
+            shape: shape_of(case),
             refresh_request: order.refresh_request.clone(),
             without_target: order.without_target,
             remark: remark.clone(),
             ..Attempt::default()
         };
         let last = case.snapshot.facts.secret_key.as_deref();
-        let asked = self.ask(materials, &mut supplies, last).await;
+        let owner = case.snapshot.owner();
+        let token = format!("{}/{}", owner.namespace, owner.name);
+        let (credentials, pass_of) = (renewed_of(materials), pass.as_ref());
+        let spender = Spender { token: &token, materials, credentials, pass: pass_of };
+        let asked = match Box::pin(self.spend(spender, &mut supplied, last)).await {
+            Ok(asked) => asked,
+            // Nothing was asked.
+            Err(error) => {
+                return Some(Outcome::Failed { error, attempt: self.attempt(case) });
+            }
+        };
+        self.tell_account(pass.as_ref(), &asked).await;
+        // Writing is the API server's matter: the next may ask meanwhile.
+        drop(pass);
         let remark: Vec<String> = remark.into_iter().chain(asked.clock_remark()).collect();
         attempt.secret_key = asked.secret_key;
-        if let Err(error) = self.keep_renewed(materials, &supplies, asked.renewed).await {
-            return Some(Outcome::Failed { error, attempt });
-        }
         let mut issued = match asked.issued? {
             Ok(issued) => issued,
             Err(error) if is_of_inputs(&error) => {
@@ -180,8 +208,9 @@ impl<E: Edge> Engine<E> {
             }
             Err(error) => return Some(Outcome::Failed { error, attempt }),
         };
-        drop(supplies);
+        drop(supplied);
         let fingerprint = self.digester.token(&issued.access_token);
+        let order = self.recognise(case, order).await;
         let Life { issued_at, expires_at } = issued.life;
         let renewal = order.renewal(&fingerprint, issued_at, expires_at);
         let told = remark.into_iter().chain(issued.warnings.drain(..));
@@ -190,37 +219,14 @@ impl<E: Edge> Engine<E> {
         let former = self.former(case, (materials, &inputs), &order).await;
         let fetched = Fetched { issued, fingerprint, renewal, order: &order, inputs: &inputs };
         Some(match self.publish(case, fetched).await {
-            Ok(held) => {
+            Ok((held, hindered)) => {
+                attempt.nudge = hindered;
                 attempt.revoke_at = self.retire(case, (&order, &held), former);
                 self.retired.note_published(case, (materials, &held));
                 Outcome::Published { held, attempt }
             }
             Err(error) => Outcome::Failed { error, attempt },
         })
-    }
-
-    /// Keeps what the answer renewed, before the token is published, and what could not be kept
-    /// before.
-    async fn keep_renewed(
-        &self,
-        materials: &Materials,
-        supplies: &Supplies,
-        answered: Renewed,
-    ) -> Result<(), Error> {
-        let Some(source) = materials.credentials.as_ref().filter(|_| materials.endpoint.renews())
-        else {
-            return Ok(());
-        };
-        let former = &supplies.renewed;
-        let renewed = Renewed {
-            refresh_token: answered.refresh_token.or_else(|| former.refresh_token.clone()),
-            access_token: answered.access_token.or_else(|| former.access_token.clone()),
-        };
-        if renewed.same_as(former) && self.renewals.unsaved(&source.secret).is_none() {
-            return Ok(());
-        }
-        let seed = seed(&supplies.credentials, &self.digester);
-        self.keep(&source.secret, Kept { seed, renewed }).await
     }
 
     /// Writes the token that is there again.
@@ -232,14 +238,17 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Outcome::Failed { error, attempt: self.attempt(case) },
         };
         let data = data.unwrap_or_default();
-        let Some(shown) = read_back(&data, held.expires_at, &held.outputs) else {
+        let Some(shown) = read_back(&data, times(&held), &held.outputs) else {
             return already_there(case, from, &data).unwrap_or(Outcome::NothingToWriteAgain);
         };
         let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        match self.write(case, &held, (render(&shown), inputs)).await {
+        let Ok(rendered) = rendered(case, &shown) else {
+            return Outcome::NotRendered { shape: shape_of(case) };
+        };
+        match self.write(case, &held, (rendered, inputs)).await {
             Ok(()) => {
-                self.leave(case, from).await;
+                self.nudge(case).await;
                 Outcome::WrittenAgain { held }
             }
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
@@ -249,23 +258,31 @@ impl<E: Edge> Engine<E> {
     /// Takes the keys of an expired token out of its target; whose it is and since when stays told.
     async fn withdraw(&self, case: &Case, held: HeldToken) -> Outcome {
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        match self.write(case, &held, (Data::new(), inputs)).await {
-            Ok(()) => Outcome::Withdrawn,
+        match self.write(case, &held, (without_token(case, &held), inputs)).await {
+            Ok(()) => {
+                self.nudge(case).await;
+                Outcome::Withdrawn
+            }
             Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
         }
     }
 
-    /// A target that is to be taken over is looked at before anything is asked for it.
-    async fn may_adopt(&self, case: &Case) -> Result<(), Error> {
-        let (holder, owner) = (ownership(&case.snapshot), case.snapshot.owner());
-        let target = case.snapshot.target.as_ref();
-        match target.is_some_and(|target| target.is_new_to(&owner, &holder)) {
-            true => self.edge.may_adopt(&case.target_key()).await,
-            false => Ok(()),
-        }
+    /// Looks at the target before anything is asked for it.
+    async fn inspect(&self, case: &Case) -> Option<Outcome> {
+        let version = case.snapshot.target.as_ref()?.version();
+        Some(match self.edge.inspect(&case.target_key()).await {
+            Err(error) if error.reason() == Reason::ReadFailed => {
+                Outcome::Failed { error, attempt: self.attempt(case) }
+            }
+            found => Outcome::Inspected(Inspected { version, found }),
+        })
     }
 
-    async fn publish(&self, case: &Case, fetched: Fetched<'_>) -> Result<HeldToken, Error> {
+    async fn publish(
+        &self,
+        case: &Case,
+        fetched: Fetched<'_>,
+    ) -> Result<(HeldToken, Option<String>), Error> {
         let Fetched { issued, fingerprint, renewal, order, inputs } = fetched;
         let Life { issued_at, expires_at } = issued.life;
         let held = HeldToken {
@@ -278,17 +295,16 @@ impl<E: Edge> Engine<E> {
             secret_name: case.snapshot.secret_name().to_owned(),
             fingerprint: Some(fingerprint),
             repeated: renewal == Renewal::Same,
+            changed_at: self.changed_at(case, order, renewal),
         };
         let shown = Shown {
             access_token: issued.access_token,
             token_type: issued.token_type,
-            expires_at: held.expires_at,
+            times: times(&held),
             outputs: issued.outputs,
         };
-        self.write(case, &held, (render(&shown), inputs.to_owned())).await?;
-        if let Some(old) = &order.held {
-            self.leave(case, &old.secret_name).await;
-        }
+        self.write(case, &held, (rendered(case, &shown)?, inputs.to_owned())).await?;
+        let hindered = self.nudge(case).await;
         info!(
             namespace = case.snapshot.owner().namespace,
             name = case.snapshot.owner().name,
@@ -296,29 +312,34 @@ impl<E: Edge> Engine<E> {
             refresh_at = format_time(held.refresh_at),
             "token written"
         );
-        Ok(held)
+        Ok((held, hindered))
     }
 
     async fn write(
         &self,
         case: &Case,
         held: &HeldToken,
-        (data, inputs): (Data, String),
+        (rendered, inputs): (Rendered, String),
     ) -> Result<(), Error> {
-        let write = target_write(case, held, (data, inputs));
+        let write = target_write(case, held, (rendered, inputs));
         self.edge.write(write).await
     }
 
-    /// Removes the Secret that was the target before, if the target was renamed.
-    async fn leave(&self, case: &Case, old_name: &str) {
-        if old_name == case.snapshot.secret_name() {
-            return;
-        }
+    /// Clears a former target.
+    async fn leave(&self, case: &Case, (name, fate): (String, DeletionPolicy)) -> Outcome {
         let owner = case.snapshot.owner();
-        let old = case.secret_key(old_name);
-        if let Err(error) = self.edge.remove(&old, &owner).await {
-            warn!(secret = %old, %error, "the former target could not be removed");
+        let old = case.secret_key(&name);
+        let left = match fate {
+            DeletionPolicy::Retain => Ok(()),
+            DeletionPolicy::Delete => self.edge.leave(&old, &owner).await,
+        };
+        let error = left.err();
+        if let Some(error) = &error {
+            warn!(secret = %old, %error, "a former target could not be cleared");
+        } else {
+            info!(secret = %old, "a former target is left");
         }
+        Outcome::Left { secret_name: name, error }
     }
 
     /// An attempt that ended before anything was asked.
@@ -343,18 +364,58 @@ pub struct Tools {
 pub(super) fn target_write(
     case: &Case,
     held: &HeldToken,
-    (data, inputs): (Data, String),
+    (rendered, inputs): (Rendered, String),
 ) -> TargetWrite {
+    let Rendered { type_, labels, annotations, data } = rendered;
     let owner = case.snapshot.owner();
-    let annotations = BTreeMap::from([
+    let target = &case.snapshot.token.spec.target;
+    let is_owner = target.creation_policy == CreationPolicy::Owner;
+    let changed_at = held.changed_at.map(format_time).unwrap_or_default();
+    let own = [
         (ISSUED_AT, format_time(held.issued_at)),
         (EXPIRES_AT, format_time(held.expires_at)),
         (REFRESH_AT, format_time(held.refresh_at)),
         (INPUTS, inputs),
-        (OWNER, owner.to_string()),
-    ]);
+        (OWNER, if is_owner { owner.to_string() } else { String::new() }),
+        (SHAPE, shape_of(case)),
+        (OUTPUTS, held.outputs.join(",")),
+        (CHANGED_AT, changed_at),
+    ];
+    let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
+    // What is empty says nothing.
+    let own = own.filter(|(key, value)| !(value.is_empty() && key != INPUTS));
+    let annotations: BTreeMap<_, _> = annotations.into_iter().chain(own).collect();
+    let policies = (target.creation_policy, target.deletion_policy);
     let key = case.secret_key(&held.secret_name);
-    TargetWrite { key, owner, annotations, data, seen: case.snapshot.target.clone() }
+    let seen = case.snapshot.target.clone();
+    TargetWrite { key, owner, policies, type_, labels, annotations, data, seen }
+}
+
+/// A token in the shape that its target declares.
+pub(super) fn rendered(case: &Case, shown: &Shown) -> Result<Rendered, Error> {
+    let shape = case.shape.as_ref().map_err(Clone::clone)?;
+    shape.render(shown, place(case, case.snapshot.secret_name()))
+}
+
+/// The same without a token, once that has expired.
+pub(super) fn without_token(case: &Case, held: &HeldToken) -> Rendered {
+    let bare = Shape::default();
+    let shape = case.shape.as_ref().unwrap_or(&bare);
+    shape.without_token(times(held), place(case, &held.secret_name))
+}
+
+fn place<'a>(case: &'a Case, secret_name: &'a str) -> Place<'a> {
+    let Snapshot { owner, .. } = &case.snapshot;
+    Place { namespace: case.snapshot.namespace(), name: &owner.name, secret_name }
+}
+
+pub(super) fn times(held: &HeldToken) -> Times {
+    let HeldToken { issued_at, expires_at, refresh_at, .. } = *held;
+    Times { issued_at, expires_at, refresh_at }
+}
+
+fn shape_of(case: &Case) -> String {
+    case.shape.as_ref().map(|shape| shape.digest().to_owned()).unwrap_or_default()
 }
 
 fn seen(case: &Case) -> String {
@@ -381,7 +442,7 @@ fn already_there(case: &Case, name: &str, data: &Data) -> Option<Outcome> {
     let target = case.snapshot.target.as_ref().filter(|_| name == case.snapshot.secret_name())?;
     let found = HeldToken::of_target(target, name)?;
     let held = case.snapshot.facts.held.as_ref()?;
-    (found.issued_at > held.issued_at).then(|| read_back(data, found.expires_at, &[])).flatten()?;
+    (found.issued_at > held.issued_at).then(|| read_back(data, times(&found), &[])).flatten()?;
     Some(Outcome::WrittenAgain { held: found })
 }
 

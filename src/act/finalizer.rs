@@ -1,4 +1,5 @@
-//! Setting and removing the finalizer, which holds a deleted resource until its token is revoked.
+//! Setting and removing the finalizer, which holds a deleted resource until what it gave is taken
+//! back.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
@@ -10,7 +11,7 @@ use super::cluster::ClusterEdge;
 use super::{Case, Edge, Engine};
 use crate::api::annotations::REVOKE_FINALIZER;
 use crate::api::{MANAGER, OAuthClientToken};
-use crate::decide::{FinalizerChange, Outcome};
+use crate::decide::{FINALIZER_REMARK, FinalizerChange, Outcome};
 use crate::error::{Class, Error, Reason};
 use crate::runtime::{ApiError, in_time, names_uid};
 
@@ -105,8 +106,11 @@ fn without_ours(meta: &ObjectMeta) -> Option<Vec<String>> {
 
 fn denied(change: FinalizerChange, error: &ApiError) -> Error {
     let what = match change {
-        FinalizerChange::Set => "the token will not be revoked when this is deleted",
-        FinalizerChange::Remove => "the finalizer tokenward.dev/revoke cannot be removed",
+        FinalizerChange::Set => {
+            "when this is deleted, its token will not be revoked (spec.revoke), and its keys will \
+             stay in a Secret that they were merged into (spec.target)"
+        }
+        FinalizerChange::Remove => "tokenward.dev/revoke cannot be removed",
     };
     match error {
         ApiError::Refused(status) if status.is_forbidden() => {
@@ -115,11 +119,11 @@ fn denied(change: FinalizerChange, error: &ApiError) -> Error {
                 FinalizerChange::Set => "",
                 FinalizerChange::Remove => ", or run `tokenward release`",
             };
-            let message = format!("spec.revoke: {what}: {how}{otherwise}");
+            let message = format!("{FINALIZER_REMARK}{what}: {how}{otherwise}");
             Error::new(Reason::FinalizerDenied, message)
         }
         _ => {
-            let message = format!("spec.revoke: {what}: {error}");
+            let message = format!("{FINALIZER_REMARK}{what}: {error}");
             Error::new(Reason::FinalizerDenied, message).with_class(Class::Transient)
         }
     }

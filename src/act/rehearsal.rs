@@ -1,5 +1,6 @@
 //! Asking once, as a plan to fetch would, for a person who tries things out. Nothing is written.
 
+use super::ask::Terms;
 use super::{Edge, Engine};
 use crate::error::{Error, Reason};
 use crate::oauth::Issued;
@@ -22,7 +23,7 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Rehearsal { issued: Err(error), remark: None },
         };
         let mut supplies = read.supplies;
-        let asked = self.ask(materials, &mut supplies, None).await;
+        let asked = self.ask(materials, &mut supplies, Terms::default()).await;
         let stopped = || Error::new(Reason::ProviderTimeout, "ended before the provider answered");
         Rehearsal { issued: asked.issued.unwrap_or_else(|| Err(stopped())), remark: read.remark }
     }

@@ -2,12 +2,13 @@
 
 use secrecy::SecretString;
 
-use super::renewal::{Kept, is_same_seed, seed};
+use super::renewal::{Kept, seed};
+use super::spend::go_on;
 use super::{Edge, Engine};
 use crate::api::keys;
-use crate::decide::{CredentialsSource, Parent};
+use crate::decide::{Parent, SecretKey};
 use crate::error::{Error, Reason};
-use crate::oauth::{Credentials, Digester, Renewed, Supplies};
+use crate::oauth::{Credentials, Digester, Supplies};
 use crate::watch::Materials;
 
 /// What was read, and what a person should know of it.
@@ -17,6 +18,8 @@ pub(super) struct Supplied {
     pub(super) inputs: String,
     /// The likeliest cause of a wrong secret.
     pub(super) remark: Option<String>,
+    /// What is kept of credentials that are renewed, as it was read.
+    pub(super) kept: Option<Kept>,
 }
 
 /// The credentials that a request is made from, and the digest of its inputs.
@@ -62,11 +65,14 @@ impl<E: Edge> Engine<E> {
             let token = self.edge.service_account_token(namespace, account).await?;
             supplies.service_account = Some(token);
         }
-        if let Some(source) = materials.credentials.as_ref().filter(|_| materials.endpoint.renews())
-        {
-            supplies.renewed = self.renewed(source, &supplies.credentials).await?;
+        let mut kept = None;
+        if let Some(credentials) = renewed_of(materials) {
+            self.catch_up(credentials).await?;
+            kept = self.edge.renewed(credentials).await?;
+            let seed = seed(&supplies.credentials, &self.digester);
+            supplies.renewed = go_on(kept.as_ref(), &seed);
         }
-        Ok(Supplied { supplies, inputs, remark })
+        Ok(Supplied { supplies, inputs, remark, kept })
     }
 
     /// The token that another is made from. It is read from its target, where it is kept fresh.
@@ -78,29 +84,12 @@ impl<E: Edge> Engine<E> {
             Error::new(Reason::ParentNotReady, message)
         })
     }
+}
 
-    /// What a provider renewed since the credentials were written; nothing where a person has
-    /// replaced them meanwhile.
-    async fn renewed(
-        &self,
-        source: &CredentialsSource,
-        credentials: &Credentials,
-    ) -> Result<Renewed, Error> {
-        let kept = match self.renewals.unsaved(&source.secret) {
-            Some(unsaved) => Some(unsaved),
-            None => self.edge.renewed(&source.secret).await?,
-        };
-        let seed = seed(credentials, &self.digester);
-        let Some(kept) = kept.filter(|kept: &Kept| is_same_seed(&kept.seed, &seed)) else {
-            return Ok(Renewed::default());
-        };
-        // Made with a digest key that is gone: from now on a replacement is to be noticed again.
-        if kept.seed != seed {
-            let renewed = kept.renewed.clone();
-            self.keep(&source.secret, Kept { seed, renewed }).await?;
-        }
-        Ok(kept.renewed)
-    }
+/// The credentials that a request uses up; `None` where it uses up none.
+pub(super) fn renewed_of(materials: &Materials) -> Option<&SecretKey> {
+    let source = materials.credentials.as_ref().filter(|_| materials.endpoint.renews())?;
+    Some(&source.secret)
 }
 
 /// The keys that hold the client's secret, where the credentials name several.

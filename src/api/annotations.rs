@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 
+use super::MANAGER;
+
 /// On a target: when the token was asked for (RFC 3339, whole seconds).
 pub const ISSUED_AT: &str = "tokenward.dev/issued-at";
 /// On a target: when the token expires.
@@ -12,16 +14,34 @@ pub const REFRESH_AT: &str = "tokenward.dev/refresh-at";
 pub const INPUTS: &str = "tokenward.dev/inputs";
 /// On a target: the resource that it belongs to, see [`Owner`].
 pub const OWNER: &str = "tokenward.dev/owner";
+/// On a target: when its token took another's place, where workloads are restarted for that.
+pub const CHANGED_AT: &str = "tokenward.dev/changed-at";
+/// On a workload's pod template: when we last restarted it.
+pub const RESTARTED_AT: &str = "tokenward.dev/restarted-at";
+/// On a pod: when a Secret that it mounts last changed.
+pub const NUDGED_AT: &str = "tokenward.dev/nudged-at";
+/// On a target: digest of the shape that its spec declares, where it declares any.
+pub const SHAPE: &str = "tokenward.dev/shape";
+/// On a target: the keys that the provider's document adds, where it adds any, by commas.
+pub const OUTPUTS: &str = "tokenward.dev/outputs";
 /// On a Secret that is not ours: the name of the token that may take it over.
 pub const ALLOW: &str = "tokenward.dev/allow";
 /// On a Secret that keeps what a provider renewed: the name of the credentials Secret.
 pub const RENEWED_OF: &str = "tokenward.dev/renewed-of";
 /// On the same: digest of the credentials that it began with.
 pub const SEED: &str = "tokenward.dev/seed";
-/// The finalizer of an `OAuthClientToken` whose token is to be revoked when it is deleted.
+/// On the same: that digest of the credentials before those.
+pub const FORMER_SEED: &str = "tokenward.dev/former-seed";
+/// On the same: who is about to use up what is kept, see [`super::Intent`].
+pub const INTENT: &str = "tokenward.dev/intent";
+/// The finalizer of an `OAuthClientToken` that takes something back when it is deleted: the token
+/// from its provider, or its keys from somebody else's Secret.
 pub const REVOKE_FINALIZER: &str = "tokenward.dev/revoke";
 /// On an `OAuthClientToken`: any new value asks for a refresh.
 pub const REFRESH_REQUESTED_AT: &str = "tokenward.dev/refresh-requested-at";
+
+/// The API server takes no longer name of a field manager.
+const LONGEST_MANAGER: usize = 128;
 
 /// Whose a target Secret is. Written as `KIND/NAMESPACE/NAME/UID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +67,16 @@ impl Owner {
             uid: parts.next()?,
         };
         parts.next().is_none().then_some(owner)
+    }
+
+    /// The field manager of this resource's keys in Secrets of somebody else's. It names the
+    /// resource, so that the API server tells its keys from those of others, and not the uid, so
+    /// that they are its own after a restore from backup as well.
+    pub fn guest_manager(&self) -> String {
+        match format!("{MANAGER}/{}", self.name) {
+            manager if manager.len() <= LONGEST_MANAGER => manager,
+            _ => format!("{MANAGER}/{}", self.uid),
+        }
     }
 
     /// Whether `other` is the same resource but for its uid, as after a restore from backup.

@@ -57,6 +57,12 @@ pub const NAMED_FAILURES: usize = 20;
         .message("names that end in .coct.tokenward.dev are those of master copies: set spec.target.secretName to another name"),
     validation = Rule::new("!has(self.spec.credentialsSecretRef) || !self.spec.credentialsSecretRef.name.endsWith('.coct.tokenward.dev')")
         .message("names that end in .coct.tokenward.dev are those of master copies: name the credentials Secret otherwise"),
+    validation = Rule::new("!has(self.spec.target) || !has(self.spec.target.creationPolicy) || self.spec.target.creationPolicy != 'Merge'")
+        .message("a ClusterOAuthClientToken's Secrets are its own: leave spec.target.creationPolicy out, or use an OAuthClientToken in the namespace whose Secret is to have the keys"),
+    validation = Rule::new("!has(self.spec.target) || !has(self.spec.target.restart) || size(self.spec.target.restart) == 0")
+        .message("spec.target.restart is for an OAuthClientToken, whose workloads are in its own namespace: leave it out"),
+    validation = Rule::new("!has(self.spec.target) || !has(self.spec.target.nudge) || !self.spec.target.nudge")
+        .message("spec.target.nudge is for an OAuthClientToken, whose pods are in its own namespace: leave it out"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterOAuthClientTokenSpec {
@@ -177,9 +183,9 @@ impl ClusterOAuthClientToken {
     }
 
     /// The grant, which is a token like any other: in `namespace`, with the master copy for its
-    /// target.
+    /// target. That one is ours and of the default shape, whatever the copies are.
     pub fn grant(&self, namespace: &str) -> Arc<OAuthClientToken> {
-        let target = Target { secret_name: Some(self.master_name()), ..self.spec.target.clone() };
+        let target = Target { secret_name: Some(self.master_name()), ..Target::default() };
         Arc::new(self.stand_in(namespace, target))
     }
 
@@ -270,6 +276,19 @@ mod tests {
         let status = grant.status.as_ref().unwrap();
         assert_eq!((status.consecutive_failures, &status.secret_name), (2, &None));
         assert_eq!(token().pattern("platform").secret_name(), "shop");
+    }
+
+    #[test]
+    fn only_copies_have_the_declared_shape_and_policies() {
+        let mut token = token();
+        token.spec.target = serde_json::from_value(json!({
+            "deletionPolicy": "Retain", "formats": {"authorizationHeader": {}}
+        }))
+        .unwrap();
+        let default = Target { secret_name: Some(token.master_name()), ..Target::default() };
+        assert_eq!(token.grant("platform").spec.target, default);
+        let copies = Target { secret_name: Some("shop".into()), ..token.spec.target.clone() };
+        assert_eq!(token.pattern("web").spec.target, copies);
     }
 
     #[test]

@@ -7,10 +7,13 @@ mod cluster_token;
 pub mod conditions;
 mod crds;
 mod document;
+mod formats;
+mod intent;
 mod provider;
 mod refresh;
 mod target;
 mod token;
+mod workload;
 
 pub use cluster_provider::{ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCredentials, Usage};
 pub use cluster_token::{
@@ -25,13 +28,19 @@ pub use document::{
     Output, ProviderDocument, Request, Response, RetryAfter, RetryAfterKind, Revocation, RuleClass,
     SuccessCondition, Thumbprint,
 };
+pub use formats::{
+    ArgoCd, ArgoCdRepository, ArgoCdSecret, AuthorizationHeader, BasicAuth, DockerConfigJson, Env,
+    FluxGit, Formats, Json, Netrc,
+};
+pub use intent::Intent;
 pub use provider::{OAuthProvider, ProviderStatus};
 pub use refresh::{Delivery, OnExpiry, Refresh};
-pub use target::Target;
+pub use target::{CreationPolicy, DeletionPolicy, Target, TargetTemplate};
 pub use token::{
     CredentialsRef, InputsStatus, OAuthClientToken, OAuthClientTokenSpec, OAuthClientTokenStatus,
     ProviderKind, ProviderRef, RevokeOn, ServiceAccountRef, TokenRef, TokenState,
 };
+pub use workload::{WorkloadKind, WorkloadRef};
 
 /// API group of every resource of ours.
 pub const GROUP: &str = "tokenward.dev";
@@ -77,6 +86,16 @@ pub(crate) mod schema {
             "minLength": 1,
             "maxLength": 253,
             "pattern": OBJECT_NAME
+        })
+    }
+
+    /// A key of a Secret that is a choice.
+    pub(crate) fn data_key(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 253,
+            "pattern": r"^([.]?[-_a-zA-Z0-9])[-._a-zA-Z0-9]*$"
         })
     }
 

@@ -264,6 +264,9 @@ pub struct OAuthClientTokenStatus {
     /// The Secret that the token was last written to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
+    /// Secrets that the token was written to before and that are still to be cleared of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_secret_names: Vec<String>,
     /// Attempts that failed since the last success.
     #[serde(default)]
     #[schemars(range(min = 0))]
@@ -286,6 +289,9 @@ pub struct OAuthClientTokenStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub same_token_until_seconds: Option<i64>,
+    /// The change of the token for which workloads were last restarted, as far as that was possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted_for: Option<DateTime<Utc>>,
     /// The value of `tokenward.dev/refresh-requested-at` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_refresh_request: Option<String>,

@@ -1,14 +1,15 @@
 //! The edge of a rehearsal: credentials from manifests, tokens in memory, and nothing is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::act::{ClusterEdge, Edge, Kept, TargetWrite};
+use crate::act::{ClusterEdge, Edge, Kept, Restart, TargetWrite, Version, Writing};
 use crate::api::annotations::Owner;
 use crate::api::{OAuthClientToken, ServiceAccountRef, keys};
-use crate::decide::{FinalizerChange, SecretKey};
+use crate::decide::{FinalizerChange, Restarts, SecretKey};
 use crate::error::{Error, Reason};
 use crate::local::Source;
 use crate::oauth::Credentials;
@@ -64,7 +65,15 @@ impl Edge for MemoryEdge {
         Ok(None)
     }
 
-    async fn keep(&self, _: &SecretKey, _: &Kept) -> Result<(), Error> {
+    async fn keep(&self, _: &SecretKey, _: &Kept, _: Writing) -> Result<Option<String>, Error> {
+        Err(writes_nothing())
+    }
+
+    async fn accounts(&self) -> Result<(Version, Option<Vec<u8>>), Error> {
+        Ok((Version::default(), None))
+    }
+
+    async fn keep_accounts(&self, _: &Version, _: &[u8]) -> Result<Option<Version>, Error> {
         Err(writes_nothing())
     }
 
@@ -76,8 +85,16 @@ impl Edge for MemoryEdge {
         Err(writes_nothing())
     }
 
-    async fn may_adopt(&self, _: &SecretKey) -> Result<(), Error> {
-        Ok(())
+    async fn restart(&self, _: Restart<'_>) -> Result<Restarts, Error> {
+        Err(writes_nothing())
+    }
+
+    async fn nudge(&self, _: &SecretKey, _: DateTime<Utc>) -> Result<(), Error> {
+        Err(writes_nothing())
+    }
+
+    async fn inspect(&self, _: &SecretKey) -> Result<BTreeSet<String>, Error> {
+        Ok(BTreeSet::new())
     }
 
     async fn write(&self, _: TargetWrite) -> Result<(), Error> {
@@ -91,7 +108,7 @@ impl Edge for MemoryEdge {
         Ok(token.map(|token| Data::from([(keys::ACCESS_TOKEN.to_owned(), token)])))
     }
 
-    async fn remove(&self, _: &SecretKey, _: &Owner) -> Result<(), Error> {
+    async fn leave(&self, _: &SecretKey, _: &Owner) -> Result<(), Error> {
         Err(writes_nothing())
     }
 }

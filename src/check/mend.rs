@@ -78,7 +78,10 @@ fn before_the_request(it: &Symptoms) -> Option<String> {
         | Reason::CredentialsNotSpecified => {
             some!("mend the credentials Secret as the message says")
         }
-        Reason::InvalidProvider | Reason::InvalidSpec | Reason::ProviderNotFound => {
+        Reason::InvalidProvider
+        | Reason::InvalidSpec
+        | Reason::TargetNotRendered
+        | Reason::ProviderNotFound => {
             some!("mend the manifest as the message says")
         }
         Reason::ParentNotReady => some!("mend the token that this one is made from first"),

@@ -16,6 +16,7 @@ mod run;
 mod said;
 mod story;
 mod symptoms;
+mod target;
 mod trace;
 mod words;
 

@@ -12,6 +12,7 @@ use super::edge::MemoryEdge;
 use super::mend::{clock_words, expiry_words, mends};
 use super::story::{Story, Teller};
 use super::symptoms::Symptoms;
+use super::target::fits;
 use super::trace::{Step, Trace, Try, Understood};
 use crate::act::{ClusterEdge, Engine, Rehearsal, Tools};
 use crate::api::{Delivery, OAuthClientToken};
@@ -168,9 +169,16 @@ impl Run {
                         teller.line("warning", &warning);
                     }
                 }
+                let fits = fits(token, endpoint, &issued);
                 self.had.insert(name_of(token));
                 self.engine.edge.remember(name_of(token), issued.access_token);
-                teller.good()
+                match fits {
+                    Ok(()) => teller.good(),
+                    Err(error) => {
+                        teller.failure(&error, (&[], &mends(&Symptoms::of(&error))));
+                        teller.bad()
+                    }
+                }
             }
             Err(error) => {
                 let symptoms = Symptoms::of(&error).asking(endpoint).seeing(steps);

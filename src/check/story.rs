@@ -154,9 +154,12 @@ impl Teller {
         let due = pace.refresh_at(from, to);
         let why = if due < to - lead - lead / 20 {
             "limits.maxInterval after it was issued".to_owned()
+        } else if pace.new_token_at(to) == Some(due) {
+            "when the provider gives another one (limits.sameTokenUntil)".to_owned()
         } else {
             let before = words::span(lead);
             let why = match lead.cmp(&wanted) {
+                _ if pace.lead.is_some() => "spec.refresh.lead".to_owned(),
                 std::cmp::Ordering::Greater => "a fifth of its life".to_owned(),
                 std::cmp::Ordering::Equal => {
                     "what a mounted volume, further tries and clocks want".to_owned()

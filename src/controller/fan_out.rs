@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::{Context, PAUSE, Subject};
-use crate::act::{Case, ClusterEdge, Engine, Spread};
+use crate::act::{Case, ClusterEdge, Engine, Spread, outline};
 use crate::api::conditions::Stamp;
 use crate::api::{ClusterOAuthClientToken, OAuthClientToken};
 use crate::clock::Clock;
@@ -15,8 +15,9 @@ use crate::decide::{Destination, FanOut, Lesson, SecretKey, Tally, TargetMeta, f
 use crate::error::Error;
 use crate::flow::{Station, settle, wait};
 use crate::record::{Ledger, Transition, cluster_status};
+use crate::render::Shape;
 use crate::runtime::random;
-use crate::watch::{Known, Trigger};
+use crate::watch::{Known, Trigger, shape};
 
 /// Looks at copies in a row for one token before others get a turn.
 const ROUNDS: usize = 6;
@@ -47,7 +48,8 @@ pub(super) async fn reconcile_copies(
     let mut told = grant.clock().now();
     for _ in 0..ROUNDS {
         let case = grant.case(&grant.stand_in()).await?;
-        let plan = fan_out(&grant.look(&case), grant.clock().now());
+        let shape = grant.shape(&case);
+        let plan = fan_out(&grant.look(&case, &shape), grant.clock().now());
         let now = grant.clock().now();
         if plan.steps.is_empty() || now - told >= TELL {
             grant.write_down(plan.tally.as_ref()).await?;
@@ -60,9 +62,10 @@ pub(super) async fn reconcile_copies(
         if grant.engine().is_stopping() {
             return Ok(Action::await_change());
         }
-        let spread = Spread { token: &grant.token, grant: &case, steps: plan.steps };
+        let spread = Spread { token: &grant.token, grant: &case, shape, steps: plan.steps };
         let outcomes = Box::pin(grant.engine().spread(&spread)).await?;
-        let lesson = Lesson { now: grant.clock().now(), min_interval: None, random: random() };
+        let now = grant.clock().now();
+        let lesson = Lesson { now, min_interval: None, random: random(), undone_by: None };
         grant.context.copies.learn(grant.uid(), &outcomes, lesson);
     }
     Ok(Action::requeue(PAUSE))
@@ -87,8 +90,18 @@ impl Grant {
         self.token.grant(self.context.caches.cluster_resource_namespace())
     }
 
+    /// How copies are to be filled: the master copy holds the token and nothing else.
+    fn shape(&self, case: &Case) -> Result<Shape, Error> {
+        let endpoint = case.materials.as_ref().map(|materials| &*materials.endpoint);
+        shape(&self.pattern().spec, endpoint)
+    }
+
+    fn pattern(&self) -> Arc<OAuthClientToken> {
+        self.token.pattern(self.context.caches.cluster_resource_namespace())
+    }
+
     /// Everything that is known of the copies.
-    fn look(&self, case: &Case) -> FanOut {
+    fn look(&self, case: &Case, shape: &Result<Shape, Error>) -> FanOut {
         let caches = &self.context.caches;
         let name = self.token.name_any();
         let master = case.target_key();
@@ -124,14 +137,14 @@ impl Grant {
         let memory = self.context.copies.copies(self.uid(), |key| {
             is_place(key) || strays.iter().any(|(stray, _)| stray == key)
         });
-        let pattern = self.token.pattern(&master.namespace);
-        FanOut { grant: case.snapshot.clone(), pattern, destinations, strays, memory }
+        let (grant, pattern) = (case.snapshot.clone(), self.pattern());
+        FanOut { grant, pattern, shape: outline(shape), destinations, strays, memory }
     }
 
     /// A copy, as far as it is known: where nothing is, whoever writes finds out.
     fn found(&self, key: &SecretKey) -> Option<Arc<TargetMeta>> {
         match self.context.caches.secrets.known(key) {
-            Known::Present(meta) => Some(meta),
+            Known::Present(meta) => Some(Arc::new((*meta).clone().seen_by(&self.token.owner()))),
             Known::Nothing | Known::Absent(_) => None,
         }
     }

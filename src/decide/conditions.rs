@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::facts::{Facts, HeldToken, REFRESHED};
 use super::finalizer::finalizer_change;
+use super::leaving;
 use super::plan::Verdicts;
 use super::schedule::{self, REFRESH_REMARK};
 use super::snapshot::Snapshot;
@@ -19,7 +20,8 @@ pub(super) fn verdicts(
     refusal: Option<&Error>,
     now: DateTime<Utc>,
 ) -> Verdicts {
-    let trouble = refusal.or_else(|| standing(&snapshot.facts));
+    let contested = snapshot.facts.contested(snapshot.secret_name(), now);
+    let trouble = refusal.or_else(|| standing(&snapshot.facts)).or(contested.as_ref());
     let suspended = snapshot.token.spec.suspend;
     Verdicts {
         ready: ready(snapshot, good, (trouble, now)),
@@ -43,10 +45,13 @@ fn refreshed(snapshot: &Snapshot, held: &HeldToken) -> Verdict {
     let wanted = finalizer_change(token);
     let tried = facts.finalizer.as_ref().filter(|tried| Some(tried.change) == wanted);
     let denied = tried.and_then(|tried| tried.error.as_ref()).map(Error::message);
+    let left = facts.leaving.as_ref().map(|failed| leaving::remark(&failed.error));
     let (gap, long) = (gap(snapshot), long_lead(snapshot, held));
-    let of_spec = gap.iter().chain(&long).map(String::as_str).chain(denied);
+    let rollout = facts.rollout.as_ref().and_then(|rollout| rollout.remark.as_ref());
+    let of_target = rollout.into_iter().chain(&facts.nudge);
+    let of_spec = gap.iter().chain(&long).chain(of_target).map(String::as_str).chain(denied);
     let mut told = REFRESHED.to_owned();
-    for remark in facts.remark.as_deref().into_iter().chain(of_spec) {
+    for remark in facts.remark.as_deref().into_iter().chain(of_spec).chain(left.as_deref()) {
         told = format!("{told}; {remark}");
     }
     yes(gap.map_or("Refreshed", |_| "GapExpected"), told)

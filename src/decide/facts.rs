@@ -1,13 +1,17 @@
 //! What is remembered of a token from one decision to the next. It survives a restart by way of
 //! the status and the target's annotations.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finalizer::{FINALIZER_REMARK, FinalizerTry};
-use super::schedule::REFRESH_REMARK;
+use super::leaving::LEAVING_REMARK;
+use super::rollout::{Rollout, TARGET_REMARK};
+use super::schedule::{LENIENCE, REFRESH_REMARK, REPAIR_MEMORY, after};
 use super::snapshot::TargetMeta;
 use crate::api::annotations::{
-    EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time, whole_seconds,
+    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time, whole_seconds,
 };
 use crate::api::{OAuthClientTokenStatus, conditions};
 use crate::error::{Class, Error, Reason};
@@ -35,6 +39,11 @@ pub struct Facts {
     pub failure: Option<Error>,
     /// Digest of what the last attempt was made with.
     pub attempted: Option<String>,
+    /// The shape of the target at the last attempt, see [`super::Outline::digest`]. Not remembered
+    /// over a restart.
+    pub attempted_shape: Option<String>,
+    /// A shape that cannot be had of the token that is there. Not remembered over a restart.
+    pub unrendered: Option<String>,
     /// Whether the last attempt was made without a good target to fall back on.
     pub attempted_without_target: bool,
     /// What was last found when the inputs were read.
@@ -48,12 +57,22 @@ pub struct Facts {
     /// What was left of the former token when the provider gave a new one, where it had handed it
     /// back before: found out, where the document does not say.
     pub same_token_until: Option<TimeDelta>,
+    /// What became of restarting workloads.
+    pub rollout: Option<Rollout>,
+    /// What hindered the pods that mount the target from being nudged; found out again.
+    pub nudge: Option<String>,
     /// What a person should know of the inputs of the last attempt.
     pub remark: Option<String>,
     /// The key of the credentials Secret whose secret the provider last took.
     pub secret_key: Option<String>,
     /// What was last done about the finalizer. Not remembered over a restart.
     pub finalizer: Option<FinalizerTry>,
+    /// What was found when the target was last looked at more closely.
+    pub inspected: Option<Inspected>,
+    /// Secrets that the token was written to before and that are to be cleared of it.
+    pub former: BTreeSet<String>,
+    /// What stood in the way of clearing one of them. Not remembered over a restart.
+    pub leaving: Option<Setback>,
     /// Whether the resource is deleted and its tokens are revoked, as far as that was possible.
     pub parted: bool,
     /// When former tokens are to be revoked. Not remembered over a restart, for neither are they.
@@ -81,6 +100,8 @@ pub struct HeldToken {
     pub fingerprint: Option<String>,
     /// Whether the provider handed it back when another was asked for; forgotten over a restart.
     pub repeated: bool,
+    /// When it took another's place, where workloads are restarted for that.
+    pub changed_at: Option<DateTime<Utc>>,
 }
 
 /// What was found when the inputs were read.
@@ -90,6 +111,15 @@ pub struct Seen {
     pub at: String,
     /// The inputs' digest, or why no request can be made from them.
     pub found: Result<String, Error>,
+}
+
+/// What was found when a target was looked at more closely than its metadata tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// Which Secret, and which version of it.
+    pub version: String,
+    /// The keys that it has, or why it cannot be written to.
+    pub found: Result<BTreeSet<String>, Error>,
 }
 
 /// Something that stood in the way before the provider was asked anything: it is no attempt. The
@@ -105,12 +135,14 @@ pub struct Setback {
 }
 
 /// Repairs of the target: writing it again, or fetching anew because it was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repairs {
     /// The how many in a row.
     pub times: u32,
     /// When the last one was.
     pub at: DateTime<Utc>,
+    /// Who made them necessary, as `managedFields` tells.
+    pub undone_by: Option<String>,
 }
 
 impl Facts {
@@ -124,10 +156,22 @@ impl Facts {
     ) -> Self {
         let facts = Self::of_status(status, secret_name);
         let found = target.and_then(|target| HeldToken::of_target(target, secret_name));
-        match (target, found) {
+        let facts = match (target, found) {
             (Some(target), Some(found)) => facts.with_target(target, found),
             _ => facts,
+        };
+        facts.with_former(status)
+    }
+
+    /// A process that ended between the writing of a renamed target and that of the status left
+    /// the former one behind.
+    fn with_former(mut self, status: &OAuthClientTokenStatus) -> Self {
+        self.former =
+            status.former_secret_names.iter().chain(&status.secret_name).cloned().collect();
+        if let Some(held) = &self.held {
+            self.former.remove(&held.secret_name);
         }
+        self
     }
 
     fn of_status(status: &OAuthClientTokenStatus, secret_name: &str) -> Self {
@@ -143,6 +187,8 @@ impl Facts {
             throttled_until: status.throttled_until,
             failure: failure(status).filter(|_| failing),
             attempted: inputs.map(|inputs| inputs.digest.clone()),
+            attempted_shape: None,
+            unrendered: None,
             attempted_without_target: failing
                 && !conditions::is_true(&status.conditions, conditions::READY),
             seen: inputs.map(|i| Seen { at: i.seen.clone(), found: Ok(i.digest.clone()) }),
@@ -151,7 +197,12 @@ impl Facts {
             repairs: None,
             secret_key: status.client_secret_key.clone(),
             same_token_until: status.same_token_until_seconds.and_then(TimeDelta::try_seconds),
+            rollout: status.restarted_for.map(Rollout::of),
+            nudge: None,
             finalizer: None,
+            inspected: None,
+            former: BTreeSet::new(),
+            leaving: None,
             parted: false,
             revoke_at: None,
             remark: remark(status),
@@ -163,7 +214,8 @@ impl Facts {
             Some(held) if held.issued_at > found.issued_at => Self { held: Some(held), ..self },
             // The same token. The status tells more of it, the target where it has got to.
             Some(held) if held.issued_at == found.issued_at => {
-                let held = HeldToken { secret_name: found.secret_name, ..held };
+                let HeldToken { secret_name, changed_at, .. } = found;
+                let held = HeldToken { secret_name, changed_at, ..held };
                 Self { held: Some(held), ..self }
             }
             _ => self.overtaken_by(target, found),
@@ -185,9 +237,33 @@ impl Facts {
             handled_refresh_request: self.handled_refresh_request,
             secret_key: self.secret_key,
             same_token_until: self.same_token_until,
+            rollout: self.rollout,
             // That attempt succeeded, whatever came before it.
             ..Self::default()
         }
+    }
+}
+
+impl Facts {
+    /// Until when a target counts as contested that was mended so often.
+    pub(super) fn contested_until(&self) -> Option<DateTime<Utc>> {
+        let repairs = self.repairs.as_ref().filter(|repairs| repairs.times >= LENIENCE)?;
+        Some(after(repairs.at, REPAIR_MEMORY))
+    }
+
+    /// What is told of a target that somebody undoes again and again.
+    pub(super) fn contested(&self, secret_name: &str, now: DateTime<Utc>) -> Option<Error> {
+        let repairs = self.repairs.as_ref()?;
+        self.contested_until().filter(|until| *until > now && repairs.at <= now)?;
+        let who = match &repairs.undone_by {
+            Some(manager) => format!("by field manager {manager:?}"),
+            None => "by somebody who left no trace in its managedFields".to_owned(),
+        };
+        let message = format!(
+            "Secret {secret_name:?} is undone again and again, {who}: it is mended ever more \
+             rarely; let only one of the two write it"
+        );
+        Some(Error::new(Reason::TargetContested, message))
     }
 }
 
@@ -204,6 +280,7 @@ impl HeldToken {
             secret_name: status.secret_name.clone().unwrap_or_else(|| secret_name.to_owned()),
             fingerprint: None,
             repeated: false,
+            changed_at: None,
         })
     }
 
@@ -218,10 +295,11 @@ impl HeldToken {
             refresh_at: time(REFRESH_AT)?,
             token_type: None,
             scopes: Vec::new(),
-            outputs: target.further_keys(),
+            outputs: target.outputs(),
             secret_name: secret_name.to_owned(),
             fingerprint: None,
             repeated: false,
+            changed_at: time(CHANGED_AT),
         })
     }
 }
@@ -230,8 +308,10 @@ impl HeldToken {
 fn remark(status: &OAuthClientTokenStatus) -> Option<String> {
     let fresh = conditions::find(&status.conditions, conditions::FRESH)?;
     let remarks = fresh.message.strip_prefix(REFRESHED)?.strip_prefix("; ")?;
-    let of_spec = [FINALIZER_REMARK, REFRESH_REMARK].iter().filter_map(|own| remarks.find(own));
-    let remark = remarks.get(..of_spec.min().unwrap_or(remarks.len()))?.trim_end_matches("; ");
+    let own = [FINALIZER_REMARK, REFRESH_REMARK, TARGET_REMARK, LEAVING_REMARK];
+    let found_again = own.iter().filter_map(|own| remarks.find(own));
+    let remark = remarks.get(..found_again.min().unwrap_or(remarks.len()))?;
+    let remark = remark.trim_end_matches("; ");
     (!remark.is_empty()).then(|| remark.to_owned())
 }
 
@@ -256,12 +336,16 @@ fn comes_of_an_attempt(reason: Reason) -> bool {
             | Reason::ProviderTimeout
             | Reason::ProviderError
             | Reason::ProviderThrottled
+            | Reason::CircuitOpen
             | Reason::TokenRequestRejected
             | Reason::InvalidResponse
             | Reason::DiscoveryFailed
             | Reason::ServiceAccountTokenDenied
             | Reason::WriteFailed
+            | Reason::TargetNotRendered
             | Reason::SecretNotOwned
+            | Reason::TargetKeyConflict
+            | Reason::TargetImmutable
             | Reason::SecretTypeNotAllowed
     )
 }

@@ -5,6 +5,7 @@ use super::super::testing::Told::{Fetch, Verify, Wait};
 use super::super::testing::{DIGEST, SEEN, Scene, Told, at, error, held, written};
 use super::super::{Attempt, Outcome, Plan};
 use super::*;
+use crate::api::annotations::OUTPUTS;
 use crate::api::conditions::Stamp;
 use crate::record::{Standing, status};
 
@@ -90,7 +91,7 @@ fn the_status_alone_tells_that_the_target_was_lost() {
 #[test]
 fn further_keys_of_a_target_are_known_without_the_status() {
     let scene = Scene::holding(3600).damaged(|target| {
-        target.owned_keys.insert("instance_url".to_owned());
+        target.annotations.insert(OUTPUTS.to_owned(), "instance_url".to_owned());
     });
     let scene = restarted(scene, 100, OAuthClientTokenStatus::default());
     assert_eq!(scene.0.facts.held.unwrap().outputs, ["instance_url"]);
@@ -129,6 +130,10 @@ fn ended_between_the_target_and_the_status(#[case] scene: Scene) {
     assert_eq!(scene.conditions(200), "TokenValid Refreshed !Progressing");
 }
 
+fn in_the_way(name: &str) -> Outcome {
+    Outcome::Left { secret_name: name.into(), error: Some(error(Reason::WriteFailed)) }
+}
+
 #[test]
 fn ended_between_writing_to_a_renamed_target_and_the_status() {
     let scene = Scene::holding(3600);
@@ -137,7 +142,14 @@ fn ended_between_writing_to_a_renamed_target_and_the_status() {
     let scene = restarted(scene.renamed("b").target(target), 100, status);
     assert_eq!(scene.0.facts.held.as_ref().unwrap().secret_name, "b");
     assert_eq!(scene.0.facts.held.as_ref().unwrap().token_type.as_deref(), Some("Bearer"));
-    assert_eq!(scene.told(100), Wait(Some(2880)));
+    // The former one is not forgotten over it, nor a second time.
+    assert_eq!(scene.told(100), Told::Leave("shop".into()));
+    let status = recorded(&scene.clone().learn(100, |_| in_the_way("shop")), 100);
+    assert_eq!(status.former_secret_names, ["shop"]);
+    let scene = restarted(scene, 110, status);
+    assert_eq!(scene.told(110), Told::Leave("shop".into()));
+    let outcome = Outcome::Left { secret_name: "shop".into(), error: None };
+    assert_eq!(scene.learn(110, |_| outcome).told(110), Wait(Some(2880)));
 }
 
 #[test]

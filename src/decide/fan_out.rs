@@ -11,14 +11,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::admission::SecretKey;
 use super::facts::{Facts, HeldToken, Repairs, Setback};
 use super::learn::{Lesson, repaired};
-use super::ownership::{Holder, holder, not_owned};
+use super::ownership::{Claim, Holder, Rivals, holder};
 use super::plan::Plan;
 use super::schedule::{self, Backoff, after};
-use super::snapshot::{Snapshot, TargetMeta};
+use super::snapshot::{Outline, Snapshot, TargetMeta};
 use super::view::View;
 use crate::api::annotations::format_time;
 use crate::api::conditions::{Holds, Verdict};
-use crate::api::{OAuthClientToken, keys};
+use crate::api::{DeletionPolicy, OAuthClientToken, keys};
 use crate::error::{Class, Error, Reason};
 
 /// Steps at once. What changed meanwhile is seen before the next ones, and the status is told.
@@ -35,6 +35,8 @@ pub struct FanOut {
     pub grant: Snapshot,
     /// What a copy has to be like: the grant with the target of the spec.
     pub pattern: Arc<OAuthClientToken>,
+    /// What a copy ought to look like beside its token, or why that cannot be said.
+    pub shape: Result<Outline, Error>,
     /// The selected namespaces, by name; an error where they cannot be told.
     pub destinations: Result<Vec<Destination>, Error>,
     /// Secrets that say they are copies and are in no place of one.
@@ -160,7 +162,7 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
         }
     }
     for (key, meta) in &all.strays {
-        if holder(meta, &all.grant.owner()) == Holder::Us {
+        if clears(&all.pattern) && holder(meta, &all.grant.owner()) == Holder::Us {
             let step = CopyStep {
                 key: key.clone(),
                 seen: Some(Arc::clone(meta)),
@@ -183,8 +185,21 @@ fn pattern(all: &FanOut) -> Snapshot {
     let held = held.filter(|held| held.secret_name == all.grant.secret_name());
     let held = held.map(|held| HeldToken { secret_name: name.to_owned(), ..held });
     // What stands in the grant's way does not stand in that of its copies.
-    let facts = Facts { held, setback: None, repairs: None, ..all.grant.facts.clone() };
-    Snapshot { token: Arc::clone(&all.pattern), facts, ..all.grant.clone() }
+    let facts = Facts {
+        held,
+        setback: None,
+        repairs: None,
+        inspected: None,
+        unrendered: None,
+        ..all.grant.facts.clone()
+    };
+    Snapshot {
+        token: Arc::clone(&all.pattern),
+        facts,
+        shape: all.shape.clone(),
+        rivals: Rivals::default(),
+        ..all.grant.clone()
+    }
 }
 
 fn judge(
@@ -193,23 +208,31 @@ fn judge(
     now: DateTime<Utc>,
 ) -> Judged {
     let view = View::new(pattern, now);
-    let ours = view.holder() == &Holder::Us;
+    let ours = view.is_ours();
     let expires_at = pattern.target.as_ref().filter(|_| ours).and_then(|meta| unexpired(meta, now));
-    let (change, trouble) = match (&destination.admission, view.holder()) {
-        (Err(error), _) => (ours.then_some(CopyChange::Remove), Some(error.clone())),
-        (Ok(()), Holder::Another(whose)) => (None, Some(not_owned(pattern.secret_name(), whose))),
-        (Ok(()), _) if view.is_right() => (None, None),
-        (Ok(()), _) => match (good, view.withdraw()) {
-            (Some(held), _) => {
+    let (change, trouble) = match (&destination.admission, &view.claim) {
+        (Err(error), _) => {
+            ((ours && clears(&pattern.token)).then_some(CopyChange::Remove), Some(error.clone()))
+        }
+        (Ok(()), Claim::Refused(error)) => (None, Some(error.clone())),
+        (Ok(()), _) if view.is_in_order() => (None, None),
+        (Ok(()), _) => match (good, view.withdraw(), &pattern.shape) {
+            (None, Some(Plan::Withdraw(held)), _) => (Some(CopyChange::Withdraw(held)), None),
+            (_, _, Err(error)) => (None, Some(error.clone())),
+            (Some(held), _, Ok(_)) => {
                 let secret_name = pattern.secret_name().to_owned();
                 (Some(CopyChange::Write(HeldToken { secret_name, ..held.clone() })), None)
             }
-            (None, Some(Plan::Withdraw(held))) => (Some(CopyChange::Withdraw(held)), None),
             // An expired token is of no use, and another one is on its way.
-            (None, _) => (None, None),
+            (None, _, Ok(_)) => (None, None),
         },
     };
     Judged { change, trouble, expires_at }
+}
+
+/// Whether Secrets that are copies no more go.
+fn clears(pattern: &OAuthClientToken) -> bool {
+    pattern.spec.target.deletion_policy == DeletionPolicy::Delete
 }
 
 /// When the token that a copy holds expires, where it has not.
@@ -240,7 +263,7 @@ impl CopyFacts {
     fn not_before(&self, change: &CopyChange) -> Option<DateTime<Utc>> {
         let again =
             matches!(change, CopyChange::Write(held) if Some(held.issued_at) == self.issued_at);
-        let rested = self.repairs.filter(|_| again).map(|repairs| {
+        let rested = self.repairs.as_ref().filter(|_| again).map(|repairs| {
             after(repairs.at, schedule::patience(repairs.times).max(schedule::REPAIR_INTERVAL))
         });
         let set_back = self.setback.as_ref().map(|setback| setback.until);
@@ -250,7 +273,7 @@ impl CopyFacts {
 
 /// Takes what came of a step into account.
 #[must_use]
-pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson) -> CopyFacts {
+pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson<'_>) -> CopyFacts {
     match &outcome.error {
         // Whose it is shows in the next snapshot.
         Some(error) if error.reason() == Reason::SecretNotOwned => facts,
@@ -267,7 +290,7 @@ pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson) -> Co
             CopyFacts {
                 issued_at: outcome.issued_at,
                 repairs: match again {
-                    true => Some(repaired(facts.repairs, lesson.now)),
+                    true => Some(repaired(facts.repairs.as_ref(), lesson)),
                     false => facts.repairs,
                 },
                 setback: None,

@@ -6,8 +6,8 @@ use super::super::admission::not_admitted;
 use super::super::snapshot::TargetMeta;
 use super::super::testing::{Scene, at, error, foreign, held, written};
 use super::*;
-use crate::api::OnExpiry;
 use crate::api::annotations::{ALLOW, EXPIRES_AT, OWNER};
+use crate::api::{DeletionPolicy, OnExpiry};
 
 /// The copies of a token of this life, whose master copy was written at second 0, in these
 /// namespaces.
@@ -23,6 +23,7 @@ fn world(life: i64, namespaces: &[&str]) -> FanOut {
     FanOut {
         destinations: Ok(destinations.collect()),
         pattern: Arc::new(pattern),
+        shape: Ok(Outline::default()),
         strays: Vec::new(),
         memory: BTreeMap::new(),
         grant,
@@ -139,6 +140,30 @@ fn what_is_ours_and_in_no_place_of_a_copy_goes() {
 }
 
 #[test]
+fn what_is_to_be_retained_stays_where_it_is_no_copy_any_more() {
+    let mut all = with(|all| TargetMeta { controller: None, ..copy(all, 3600) });
+    let meta = Arc::new(copy(&all, 3600));
+    all.strays = vec![(key("left"), meta)];
+    at_first(&mut all, |a| a.admission = Err(not_admitted("a")));
+    assert_eq!(steps(&all, 10), ["a/remove", "left/remove"]);
+    Arc::make_mut(&mut all.pattern).spec.target.deletion_policy = DeletionPolicy::Retain;
+    assert!(steps(&all, 10).is_empty());
+}
+
+#[test]
+fn copies_have_a_shape_of_their_own() {
+    let mut all = with(|all| copy(all, 3600));
+    all.shape = Ok(Outline { digest: "formats".into(), ..Outline::default() });
+    assert_eq!(steps(&all, 10), ["a/write"]);
+    all.shape = Err(error(Reason::InvalidSpec));
+    assert!(steps(&all, 10).is_empty());
+    assert_eq!(reasons(&all, 10), [("a".to_owned(), "InvalidSpec")]);
+    // An expired token goes all the same.
+    Arc::make_mut(&mut all.pattern).spec.on_expiry = OnExpiry::Remove;
+    assert_eq!(steps(&all, 3600), ["a/withdraw"]);
+}
+
+#[test]
 fn without_a_good_master_copy_nothing_is_written() {
     let mut all = world(3600, &["a"]);
     assert!(steps(&all, 3600).is_empty(), "an expired token was handed out");
@@ -173,8 +198,8 @@ fn nothing_is_done_in_suspension() {
     assert_eq!(tally(&all, 10).selected, 1);
 }
 
-fn lesson(second: i64) -> Lesson {
-    Lesson { now: at(second), min_interval: None, random: 0.5 }
+fn lesson(second: i64) -> Lesson<'static> {
+    Lesson { now: at(second), min_interval: None, random: 0.5, undone_by: None }
 }
 
 fn outcome(error: Option<Error>) -> CopyOutcome {

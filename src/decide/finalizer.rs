@@ -1,21 +1,22 @@
-//! The finalizer, which holds a deleted resource until its token is revoked. It is there only as
-//! long as the spec asks for that, and it never outlives the attempt.
+//! The finalizer, which holds a deleted resource until what it gave is taken back: its token is
+//! revoked, its keys have left the Secrets of others. It is there only as long as the spec asks for
+//! that, and never for what cannot be taken back.
 
 use chrono::{DateTime, Utc};
 
 use super::plan::Plan;
 use super::view::View;
 use crate::api::annotations::REVOKE_FINALIZER;
-use crate::api::{OAuthClientToken, RevokeOn};
+use crate::api::{CreationPolicy, DeletionPolicy, OAuthClientToken, RevokeOn};
 use crate::error::Error;
 
 /// How a remark begins that says why the finalizer is not as it should be.
-pub(super) const FINALIZER_REMARK: &str = "spec.revoke: ";
+pub(crate) const FINALIZER_REMARK: &str = "no finalizer: ";
 
 /// What is to be done about the finalizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinalizerChange {
-    /// The spec asks for a revocation on deletion.
+    /// The spec asks for something to be taken back on deletion.
     Set,
     /// It does not, or the resource is deleted and nothing holds it any more.
     Remove,
@@ -37,15 +38,22 @@ pub struct FinalizerTry {
 }
 
 /// Whether a resource carries the finalizer.
-fn is_held(token: &OAuthClientToken) -> bool {
+pub fn is_held(token: &OAuthClientToken) -> bool {
     token.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == REVOKE_FINALIZER)
 }
 
-/// What a resource's finalizers lack, or have too many.
-pub fn finalizer_change(token: &OAuthClientToken) -> Option<FinalizerChange> {
+/// Whether the spec asks for something to be taken back on deletion.
+fn takes_back(token: &OAuthClientToken) -> bool {
+    let target = &token.spec.target;
+    let leaves_keys = target.creation_policy == CreationPolicy::Merge
+        && target.deletion_policy == DeletionPolicy::Delete;
+    leaves_keys || token.spec.revoke.contains(&RevokeOn::Deletion)
+}
+
+/// What the finalizers of a resource lack, or have too many, by its spec alone.
+pub(super) fn finalizer_change(token: &OAuthClientToken) -> Option<FinalizerChange> {
     let deleted = token.metadata.deletion_timestamp.is_some();
-    let wanted = !deleted && token.spec.revoke.contains(&RevokeOn::Deletion);
-    match (wanted, is_held(token)) {
+    match (!deleted && takes_back(token), is_held(token)) {
         (true, false) => Some(FinalizerChange::Set),
         (false, true) => Some(FinalizerChange::Remove),
         _ => None,
@@ -66,6 +74,13 @@ impl View<'_> {
         };
         if deleted && !self.facts.parted {
             return Some(Plan::Part);
+        }
+        if deleted && let Some(plan) = self.take_back() {
+            return Some(plan);
+        }
+        // After a change of policy it stays until nothing is left that it is needed for.
+        if !deleted && change == FinalizerChange::Remove && self.leaves_something() {
+            return None;
         }
         let tried = self.facts.finalizer.as_ref().filter(|tried| {
             tried.change == change

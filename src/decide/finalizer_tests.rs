@@ -28,7 +28,7 @@ fn learned(scene: Scene, second: i64, (change, generation): (FinalizerChange, i6
 }
 
 fn denied(scene: Scene, second: i64, (change, generation): (FinalizerChange, i64)) -> Scene {
-    let error = Error::new(Reason::FinalizerDenied, "spec.revoke: RBAC");
+    let error = Error::new(Reason::FinalizerDenied, "no finalizer: RBAC");
     let generation = Some(generation);
     scene.learn(second, |_| Outcome::Finalizer { change, generation, error: Some(error) })
 }
@@ -107,10 +107,10 @@ fn a_denial_is_told_beside_the_good_news_and_not_twice_over_a_restart() {
         verdicts.fresh.message
     };
     let told = message(&scene);
-    assert_eq!(told, "the last refresh succeeded; a newline; spec.revoke: RBAC");
+    assert_eq!(told, "the last refresh succeeded; a newline; no finalizer: RBAC");
     for (told, remark) in [
         (told.as_str(), Some("a newline")),
-        ("the last refresh succeeded; spec.revoke: RBAC", None),
+        ("the last refresh succeeded; no finalizer: RBAC", None),
         ("the last refresh succeeded", None),
     ] {
         let status = serde_json::from_value(json!({"conditions": [{"type": "Fresh",

@@ -16,6 +16,14 @@ fn fail(scene: Scene, reasons: &[Reason]) -> Scene {
 const OUTAGE: Reason = Reason::ProviderError;
 const REFUSED: Reason = Reason::TokenRequestRejected;
 
+#[test]
+fn a_setback_that_tells_its_end_lasts_until_then() {
+    let error = error(Reason::RefreshTokenInUse).with_retry_after(Some(Duration::from_secs(45)));
+    let attempt = Attempt { inputs: None, ..Attempt::default() };
+    let scene = Scene::new().learn(5, |_| Outcome::Failed { error, attempt });
+    assert_eq!(scene.0.facts.setback.unwrap().until, at(50));
+}
+
 // `random` is one half: the backoff lies in the middle between 5 s and its ceiling.
 #[rstest]
 #[case::first(&[OUTAGE], 5)]

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 
 use super::admission::SecretKey;
 use super::facts::HeldToken;
-use super::ownership::{Holder, holder};
 use super::snapshot::TargetMeta;
 use crate::api::annotations::{INPUTS, Owner};
 use crate::api::{OAuthClientToken, keys};
@@ -99,10 +98,11 @@ impl Parent {
     /// Makes sure that its target holds a good token of it, and notes what that was asked with.
     pub fn confirm(mut self, meta: Option<&TargetMeta>, now: DateTime<Utc>) -> Result<Self, Error> {
         let name = &self.owner.name;
-        let meta = meta.filter(|meta| holder(meta, &self.owner) == Holder::Us);
-        let held = meta.and_then(|meta| HeldToken::of_target(meta, &self.target.name));
-        let there = meta.is_some_and(|meta| meta.owned_keys.contains(keys::ACCESS_TOKEN));
-        match held.filter(|_| there) {
+        // Only keys of its own are its token, in whosever Secret they lie.
+        let meta = meta.map(|meta| meta.clone().seen_by(&self.owner));
+        let meta = meta.filter(|meta| meta.owned_keys.contains(keys::ACCESS_TOKEN));
+        let held = meta.as_ref().and_then(|meta| HeldToken::of_target(meta, &self.target.name));
+        match held {
             Some(held) if held.expires_at > now => {
                 self.inputs = meta.and_then(|meta| meta.annotations.get(INPUTS).cloned());
                 Ok(self)

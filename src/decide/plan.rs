@@ -4,10 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::HeldToken;
 use super::finalizer::FinalizerChange;
-use super::ownership::{Holder, not_owned};
 use super::schedule::Pace;
 use super::snapshot::Snapshot;
 use super::view::{Change, Inputs, View};
+use crate::api::DeletionPolicy;
 use crate::api::conditions::Verdict;
 
 /// What to do next.
@@ -31,10 +31,24 @@ pub enum Plan {
     Revoke,
     /// Take the expired token out of its target.
     Withdraw(HeldToken),
+    /// Restart the workloads that read the token only when they start.
+    Restart {
+        /// When the token took another's place.
+        changed_at: DateTime<Utc>,
+    },
     /// The resource is deleted: revoke its tokens.
     Part,
     /// Set or remove the finalizer.
     Finalizer(FinalizerChange),
+    /// Look at the target more closely than its metadata tells, before anything is written to it.
+    Inspect,
+    /// Clear a former target of the token, or let it be.
+    Leave {
+        /// The Secret.
+        secret_name: String,
+        /// What becomes of it.
+        fate: DeletionPolicy,
+    },
     /// Write the token that is there again: to the target itself, whose metadata is not as it
     /// should be, or from the Secret that was the target before.
     WriteAgain {
@@ -77,8 +91,10 @@ const SAME_TOKEN_GAIN: TimeDelta = TimeDelta::seconds(5);
 /// How a token compares with the one that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// Another one, or more of its life.
+    /// Another one that lives longer.
     Longer,
+    /// The very same, with more of its life.
+    Prolonged,
     /// The very same, and no more of its life.
     Same,
     /// Another one that ends no later: all tokens of a session end with it.
@@ -95,8 +111,11 @@ impl FetchOrder {
     ) -> Renewal {
         let Some(held) = &self.held else { return Renewal::Longer };
         let gain = expires_at - held.expires_at;
-        if held.fingerprint.as_deref() == Some(fingerprint) && gain <= SAME_TOKEN_GAIN {
-            return Renewal::Same;
+        if held.fingerprint.as_deref() == Some(fingerprint) {
+            return match gain <= SAME_TOKEN_GAIN {
+                true => Renewal::Same,
+                false => Renewal::Prolonged,
+            };
         }
         let alive = held.expires_at > issued_at;
         // Two requests within a moment prove nothing.
@@ -116,7 +135,7 @@ impl FetchOrder {
         expires_at: DateTime<Utc>,
     ) -> DateTime<Utc> {
         match renewal {
-            Renewal::Longer => self.pace.refresh_at(issued_at, expires_at),
+            Renewal::Longer | Renewal::Prolonged => self.pace.refresh_at(issued_at, expires_at),
             Renewal::Same | Renewal::NoLonger => {
                 self.pace.same_token_again_at(issued_at, expires_at)
             }
@@ -135,23 +154,38 @@ pub fn meanwhile(snapshot: &Snapshot, now: DateTime<Utc>) -> (Verdicts, Option<P
     (view.verdicts(None), withdraw)
 }
 
+/// What is due besides keeping the token fresh.
+fn chore(view: &View<'_>) -> Option<Plan> {
+    let revoke = || {
+        let due = view.facts.revoke_at.is_some_and(|at| at <= view.now);
+        due.then_some(Plan::Revoke)
+    };
+    view.withdraw().or_else(revoke).or_else(|| view.leave()).or_else(|| view.restart())
+}
+
 /// Decides. `random` is in `0.0..1.0`.
 pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     let view = View::new(snapshot, now);
     if let Some(plan) = view.parting() {
         return plan;
     }
-    if let Holder::Another(whose) = view.holder() {
-        return view.refuse(&not_owned(snapshot.secret_name(), whose));
+    if let Some(error) = view.barred() {
+        return view.refuse(&error);
     }
     if snapshot.token.spec.suspend {
         return view.wait(None, None);
     }
-    if let Some(withdraw) = view.withdraw() {
-        return withdraw;
+    if let Some(chore) = chore(&view) {
+        return chore;
     }
-    if snapshot.facts.revoke_at.is_some_and(|at| at <= now) {
-        return Plan::Revoke;
+    if let Err(error) = &snapshot.shape {
+        return view.refuse(error);
+    }
+    if view.wants_a_look() {
+        return match view.is_set_back() {
+            true => view.wait(None, None),
+            false => Plan::Inspect,
+        };
     }
     let mend = view.mend();
     // What failed to be mended must not keep everything else from its turn.
@@ -174,6 +208,9 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     if due > now {
         return mend.unwrap_or_else(|| view.wait(Some(due), None));
     }
+    if let Some(held_back) = snapshot.held_back.as_ref().filter(|held| held.until > now) {
+        return mend.unwrap_or_else(|| view.held_back(held_back));
+    }
     Plan::Fetch(FetchOrder {
         pace: snapshot.pace(means, random),
         refresh_request: snapshot.refresh_request().map(str::to_owned),
@@ -186,3 +223,7 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "expiry_tests.rs"]
+mod expiry_tests;

@@ -1,11 +1,11 @@
 use rstest::rstest;
 
-use super::super::testing::Told::{Fetch, Verify, Wait};
-use super::super::testing::{DIGEST, Scene, Told, at, error, foreign, held, written};
-use super::super::{Attempt, HeldToken, Means, Outcome, Repairs, Setback, TargetMeta};
+use super::super::testing::Told::{Fetch, Inspect, Verify, Wait};
+use super::super::testing::{DIGEST, Scene, Told, at, error, foreign, held, set_back, written};
+use super::super::{Attempt, HeldToken, Inspected, Means, Outcome, Repairs, Setback, TargetMeta};
 use super::*;
 use crate::api::annotations::{ALLOW, EXPIRES_AT, INPUTS, OWNER};
-use crate::api::{Delivery, OnExpiry, keys};
+use crate::api::{Delivery, keys};
 use crate::error::{Error, Reason};
 
 fn again(from: &str) -> Told {
@@ -188,11 +188,23 @@ fn suspended(#[case] scene: Scene, #[case] second: i64, #[case] expected: Told) 
     target.controller.as_mut().unwrap().uid = "u-2".into();
     target.controller.as_mut().unwrap().name = "sibling".into();
 }), Wait(None))]
-#[case::consenting(Scene::new().target(Some(consenting())), Fetch)]
-#[case::consenting_after_a_loss(Scene::holding(3600).target(Some(consenting())), Fetch)]
+#[case::consenting(Scene::new().target(Some(consenting())), Inspect)]
+#[case::consenting_after_a_loss(Scene::holding(3600).target(Some(consenting())), Inspect)]
+#[case::looked_at(looked_at(Scene::new().target(Some(consenting())), Ok(&[])), Fetch)]
+#[case::of_a_type_that_gives_power(looked_at(Scene::new().target(Some(consenting())), Err(Reason::SecretTypeNotAllowed)), Wait(None))]
+#[case::an_older_token_wants_it(Scene::new().rivalled("a"), Wait(None))]
+#[case::held_before_the_older_one_came(Scene::holding(3600).rivalled("a"), Wait(Some(2880)))]
 #[case::given_back(Scene::new().failed(0, error(Reason::SecretNotOwned)), Fetch)]
 fn ownership_is_settled_before_anything_is_asked(#[case] scene: Scene, #[case] expected: Told) {
     assert_eq!(scene.told(100), expected);
+}
+
+/// What a closer look at the target has found: its keys, or why it cannot be written to.
+fn looked_at(scene: Scene, found: Result<&[&str], Reason>) -> Scene {
+    let version = scene.0.target.as_ref().unwrap().version();
+    let found = found.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
+    let inspected = Inspected { version, found: found.map_err(error) };
+    scene.learn(90, |_| Outcome::Inspected(inspected))
 }
 
 fn consenting() -> TargetMeta {
@@ -234,7 +246,7 @@ fn what_is_damaged_again_and_again_is_mended_ever_more_rarely() {
             scene = scene.learn(second, |_| Outcome::WrittenAgain { held: held(100_000) });
         }
     }
-    assert_eq!(mended[..4], [0, 3, 6, 9]);
+    assert_eq!(mended[..4], [0, 3, 6, 12]);
     assert!(mended.len() < 25, "{mended:?}");
 }
 
@@ -251,7 +263,7 @@ fn what_is_lost_again_and_again_is_fetched_ever_more_rarely() {
             });
         }
     }
-    assert_eq!(fetched[..4], [3, 6, 9, 12]);
+    assert_eq!(fetched[..4], [3, 6, 9, 15]);
     assert!(fetched.len() < 25, "{fetched:?}");
 }
 
@@ -260,7 +272,7 @@ fn what_is_lost_again_and_again_is_fetched_ever_more_rarely() {
 #[case::while_the_provider_fails(Scene::holding(3600).failed(90, error(Reason::TokenRequestRejected)).renamed("b"), again("shop"))]
 #[case::without_means(Scene::holding(3600).means(Err(error(Reason::ProviderNotFound))).renamed("b"), again("shop"))]
 #[case::to_one_that_is_taken(Scene::holding(3600).renamed("b").target(Some(foreign())), Wait(None))]
-#[case::to_one_that_consents(Scene::holding(3600).renamed("b").target(Some(consenting())), again("shop"))]
+#[case::to_one_that_consents(looked_at(Scene::holding(3600).renamed("b").target(Some(consenting())), Ok(&[])), again("shop"))]
 #[case::expired(Scene::holding(50).renamed("b"), Fetch)]
 fn a_renamed_target_takes_the_token_along(#[case] scene: Scene, #[case] expected: Told) {
     assert_eq!(scene.told(100), expected);
@@ -274,13 +286,6 @@ fn a_renamed_target_whose_token_is_gone_costs_one_fetch(#[case] scene: Scene) {
     assert_eq!(scene.told(100), Fetch);
     let scene = scene.failed(100, error(Reason::TokenRequestRejected));
     assert!(matches!(scene.told(110), Wait(Some(_))), "{:?}", scene.told(110));
-}
-
-fn set_back(scene: Scene, second: i64) -> Scene {
-    scene.learn(second, |attempt| Outcome::Failed {
-        error: error(Reason::ReadFailed),
-        attempt: Attempt { inputs: None, ..attempt },
-    })
 }
 
 #[rstest]
@@ -391,7 +396,7 @@ fn times_at_the_ends_of_the_calendar_do_no_harm() {
             facts.last_attempt_at = Some(b);
             facts.retry_at = Some(c);
             facts.throttled_until = Some(a);
-            facts.repairs = Some(Repairs { times: u32::MAX, at: c });
+            facts.repairs = Some(Repairs { times: u32::MAX, at: c, undone_by: None });
             let error = error(Reason::ReadFailed);
             facts.setback = Some(Setback { error, times: u32::MAX, until: b });
         });
@@ -441,69 +446,4 @@ fn a_former_token_is_revoked_after_the_readers_delay_and_ten_seconds(
     assert_eq!(rotated.told(80_000 + seconds), Told::Revoke);
     let done = rotated.learn(80_000 + seconds, |_| Outcome::Revoked { next: None });
     assert_eq!(done.told(80_000 + seconds), Told::Wait(Some(160_000)));
-}
-
-fn renewal_at(second: i64, fingerprint: &str, expires_at: i64) -> Renewal {
-    let scene = Scene::holding(3600).requested("a");
-    let scene = scene.facts(|facts| facts.held.as_mut().unwrap().fingerprint = Some("a".into()));
-    let Plan::Fetch(order) = scene.decide(second) else { panic!() };
-    order.renewal(fingerprint, at(second), at(expires_at))
-}
-
-#[rstest]
-#[case::another("b", 100, 3700, Renewal::Longer)]
-#[case::another_within_a_moment("b", 4, 3600, Renewal::Longer)]
-#[case::another_that_ends_no_later("b", 100, 3600, Renewal::NoLonger)]
-#[case::another_after_the_end("b", 3601, 3600, Renewal::Longer)]
-#[case::the_same("a", 100, 3600, Renewal::Same)]
-#[case::the_same_by_another_clock("a", 100, 3605, Renewal::Same)]
-#[case::the_same_prolonged("a", 100, 3700, Renewal::Longer)]
-fn a_token_is_compared_with_the_one_that_is_there(
-    #[case] fingerprint: &str,
-    #[case] second: i64,
-    #[case] expires_at: i64,
-    #[case] expected: Renewal,
-) {
-    assert_eq!(renewal_at(second, fingerprint, expires_at), expected);
-}
-
-fn with_lead(lead: &str) -> Scene {
-    let refresh = serde_json::json!({"lead": lead});
-    Scene::holding(3600).token(|t| t.spec.refresh = serde_json::from_value(refresh).unwrap())
-}
-
-// It was issued when a fifth of its life was the rule.
-#[rstest]
-#[case::lengthened(with_lead("30m"), Wait(Some(3600 - 1710)))]
-#[case::shortened(with_lead("1m"), Wait(Some(2880)))]
-#[case::lengthened_for_one_that_is_handed_back(
-    with_lead("30m").facts(|facts| facts.held.as_mut().unwrap().repeated = true),
-    Wait(Some(2880))
-)]
-fn a_longer_lead_counts_at_once(#[case] scene: Scene, #[case] expected: Told) {
-    assert_eq!(scene.told(100), expected);
-}
-
-fn removing(life: i64) -> Scene {
-    Scene::holding(life).token(|token| token.spec.on_expiry = OnExpiry::Remove).min_interval(600)
-}
-
-#[rstest]
-#[case::good(removing(99), 98, Wait(Some(99)))]
-#[case::expired(removing(99), 99, Told::Withdraw)]
-#[case::to_be_kept(Scene::holding(99).min_interval(600), 99, Wait(Some(600)))]
-#[case::gone_already(removing(99).damaged(|target| target.owned_keys.clear()), 99, Wait(Some(600)))]
-#[case::suspended(removing(99).suspended(), 99, Wait(None))]
-#[case::not_ours(removing(99).target(Some(foreign())), 99, Wait(None))]
-#[case::it_went_wrong_a_moment_ago(set_back(removing(99), 99), 100, Wait(Some(104)))]
-#[case::nobody_can_be_asked(removing(99).means(Err(error(Reason::ProviderNotFound))), 99, Told::Withdraw)]
-fn an_expired_token_leaves_where_that_is_asked_for(
-    #[case] scene: Scene,
-    #[case] second: i64,
-    #[case] expected: Told,
-) {
-    assert_eq!(scene.told(second), expected);
-    // It is the same while a request is under way.
-    let (_, withdraw) = meanwhile(&scene.0, at(second));
-    assert_eq!(withdraw.is_some(), expected == Told::Withdraw);
 }

@@ -45,10 +45,12 @@ const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(1);
 const AFTER_REISSUE: TimeDelta = TimeDelta::seconds(2);
 /// A provider that hands back the token we have until it expires is asked this long after that.
 pub(super) const AFTER_EXPIRY: TimeDelta = TimeDelta::seconds(1);
+/// Whether a provider is back that was down: looked at this often, which costs no request.
+pub(super) const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(10);
 /// Least time between two repairs of a target.
 pub(super) const REPAIR_INTERVAL: TimeDelta = TimeDelta::seconds(3);
-/// Repairs in a row before we give way to whoever keeps undoing them.
-const LENIENCE: u32 = 10;
+/// Repairs in a row before we give way to whoever keeps undoing them, and say so.
+pub(super) const LENIENCE: u32 = 3;
 /// Repairs further apart than this have nothing to do with each other.
 pub(super) const REPAIR_MEMORY: TimeDelta = TimeDelta::minutes(15);
 
@@ -188,8 +190,17 @@ impl Backoff {
                 scale(probe, 0.95 + 0.1 * self.random).max(told.unwrap_or_default())
             }
             (_, Some(told)) => told.max(self.floor()),
+            (Class::Ambiguous, None) => self.seldom(),
             (_, None) => self.full_jitter(),
         }
+    }
+
+    /// What was sent may be used up, and the provider may punish whoever sends it again: seldom, but
+    /// in time, for more often than not it was an outage.
+    fn seldom(&self) -> TimeDelta {
+        // The one before was tried again soon.
+        let probe = doubled(FIRST_PROBE, self.failures.saturating_sub(1)).min(LAST_BACKOFF);
+        self.remaining.map_or(probe, |remaining| probe.min(remaining / 4)).max(self.floor())
     }
 
     /// Between the floor and the doubled ceiling; while a good token is left, never more than a
@@ -212,7 +223,7 @@ fn doubled(first: TimeDelta, times: u32) -> TimeDelta {
 }
 
 /// The silence that a provider asked for.
-pub(super) fn silence(error: &Error) -> Option<TimeDelta> {
+pub fn silence(error: &Error) -> Option<TimeDelta> {
     let told = error.retry_after()?;
     Some(TimeDelta::from_std(told).unwrap_or(LONGEST_SILENCE).min(LONGEST_SILENCE))
 }
@@ -220,7 +231,7 @@ pub(super) fn silence(error: &Error) -> Option<TimeDelta> {
 /// How long whoever undoes our repairs is left alone after so many of them in a row. A deployment
 /// tool that fights for the target must not make us ask the provider every three seconds.
 pub(super) fn patience(repairs: u32) -> TimeDelta {
-    match repairs.saturating_sub(LENIENCE) {
+    match (repairs.saturating_add(1)).saturating_sub(LENIENCE) {
         0 => TimeDelta::zero(),
         more => doubled(REPAIR_INTERVAL * 2, more).min(LAST_BACKOFF),
     }

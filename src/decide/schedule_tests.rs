@@ -182,3 +182,24 @@ fn a_gap_is_known_before(#[case] delivery: Delivery, #[case] until: i64, #[case]
     let pace = Pace { delivery, ..same_until(until) };
     assert_eq!(pace.gap().map(|gap| gap.num_seconds()), gap);
 }
+
+#[rstest]
+#[case::the_second(2, None, 60)]
+#[case::the_third(3, None, 120)]
+#[case::the_last(20, None, 300)]
+#[case::while_a_token_is_good(20, Some(400), 100)]
+#[case::little_is_left(2, Some(8), 5)]
+fn what_may_be_used_up_is_sent_again_seldom(
+    #[case] failures: u32,
+    #[case] remaining: Option<i64>,
+    #[case] seconds: i64,
+) {
+    let backoff = Backoff {
+        failures,
+        remaining: remaining.map(TimeDelta::seconds),
+        min_interval: TimeDelta::seconds(30),
+        random: 0.5,
+    };
+    let error = Error::new(Reason::ProviderTimeout, "").with_class(Class::Ambiguous);
+    assert_eq!(backoff.after(&error), TimeDelta::seconds(seconds));
+}

@@ -104,8 +104,12 @@ impl World {
                 owner: token().owner(),
                 facts: Facts::default(),
                 means: Ok(means),
+                shape: Ok(Outline::default()),
                 target: None,
+                rivals: Rivals::default(),
+                keys: crate::render::target_keys([]),
                 holds: true,
+                held_back: None,
                 delivery: Delivery::Volume,
                 resumed_at: at(0),
             },
@@ -259,10 +263,15 @@ impl World {
                     );
                 }
                 Plan::VerifyInputs => self.verify(),
-                Plan::Fetch(order) => self.fetch(order),
+                Plan::Fetch(order) => self.fetch(&order),
                 Plan::WriteAgain { from, held } => self.write_again(&from, held),
+                Plan::Leave { secret_name, .. } => {
+                    self.leave(&secret_name);
+                    Outcome::Left { secret_name, error: None }
+                }
+                Plan::Inspect => self.inspect(),
                 Plan::Revoke => Outcome::Revoked { next: None },
-                Plan::Withdraw(_) => panic!("nothing asks for that"),
+                Plan::Withdraw(_) | Plan::Restart { .. } => panic!("nothing asks for that"),
                 Plan::Part | Plan::Finalizer(_) => panic!("nothing asks for a finalizer"),
             };
             self.learn(outcome);
@@ -272,7 +281,8 @@ impl World {
 
     fn learn(&mut self, outcome: Outcome) {
         let random = self.random();
-        let lesson = Lesson { now: self.now, min_interval: self.min_interval(), random };
+        let min_interval = self.min_interval();
+        let lesson = Lesson { now: self.now, min_interval, random, undone_by: None };
         let facts = std::mem::take(&mut self.scene.facts);
         self.scene.facts = learn(facts, outcome, lesson);
     }
@@ -311,6 +321,11 @@ impl World {
         }
     }
 
+    fn inspect(&self) -> Outcome {
+        let version = self.scene.target.as_ref().unwrap().version();
+        Outcome::Inspected(Inspected { version, found: Ok(std::collections::BTreeSet::new()) })
+    }
+
     fn attempt(&self, order: &FetchOrder) -> Attempt {
         Attempt {
             at: self.now,
@@ -322,13 +337,13 @@ impl World {
         }
     }
 
-    fn fetch(&mut self, order: FetchOrder) -> Outcome {
+    fn fetch(&mut self, order: &FetchOrder) -> Outcome {
         if self.api_down || self.refuses {
             return self.verify();
         }
         self.check_the_rest(order.without_target);
         self.asked += 1;
-        let attempt = self.attempt(&order);
+        let attempt = self.attempt(order);
         let expires_at = match self.answer {
             Answer::Token(life) => {
                 self.issued = (self.issued.0 + 1, self.now + TimeDelta::seconds(life));
@@ -361,6 +376,7 @@ impl World {
             secret_name: self.name(),
             fingerprint: Some(fingerprint),
             repeated: renewal == Renewal::Same,
+            changed_at: None,
         };
         let cut = crate::api::annotations::whole_seconds;
         let life = cut(expires_at) - cut(self.now);
@@ -369,9 +385,6 @@ impl World {
         self.last = Some(Request { at: self.now, rest });
         self.urgent = false;
         self.write(&held, attempt.inputs.clone());
-        if let Some(old) = order.held.filter(|old| old.secret_name != held.secret_name) {
-            self.leave(&old.secret_name);
-        }
         Outcome::Published { held, attempt }
     }
 
@@ -413,9 +426,6 @@ impl World {
         }
         let held = HeldToken { secret_name: self.name(), ..held };
         self.write(&held, self.scene.facts.attempted.clone());
-        if from != held.secret_name {
-            self.leave(from);
-        }
         Outcome::WrittenAgain { held }
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::account::HeldBack;
 use super::facts::{Facts, HeldToken};
-use super::ownership::Holder;
+use super::ownership::Rivals;
 use super::schedule::{self, Limits, Pace};
-use crate::api::annotations::{Owner, REFRESH_REQUESTED_AT};
+use crate::api::annotations::{OUTPUTS, Owner, REFRESH_REQUESTED_AT, SHAPE};
 use crate::api::{Delivery, GROUP, OAuthClientToken, RevokeOn, keys};
 use crate::error::Error;
 
@@ -23,10 +24,18 @@ pub struct Snapshot {
     pub facts: Facts,
     /// Provider, admission and credentials: all that a request needs, or why it cannot be made.
     pub means: Result<Means, Error>,
+    /// What the target ought to look like beside its token, or why that cannot be said.
+    pub shape: Result<Outline, Error>,
     /// The target Secret's metadata, where it exists.
     pub target: Option<TargetMeta>,
+    /// The other tokens that want the same Secret.
+    pub rivals: Rivals,
+    /// The keys that the token may need in its target, as far as they are known.
+    pub keys: BTreeSet<String>,
     /// Whether the resource can be kept from going until its token is revoked.
     pub holds: bool,
+    /// Why its provider is not asked yet, where the token's turn has come before.
+    pub held_back: Option<HeldBack>,
     /// How the token reaches its readers, where the spec does not say.
     pub delivery: Delivery,
     /// When this process took up its work: what was overdue then is spread.
@@ -40,6 +49,21 @@ pub struct Means {
     pub seen: String,
     /// The document's limits.
     pub limits: Limits,
+}
+
+/// What a target ought to look like beside its token, as far as metadata shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// Digest of the declared shape; empty where none is declared.
+    pub digest: String,
+    /// The keys beside the default ones and the outputs.
+    pub keys: BTreeSet<String>,
+    /// The keys that stay, without a token, when an expired one leaves: the Secret's type wants them.
+    pub kept_keys: BTreeSet<String>,
+    /// The labels beside our own.
+    pub labels: BTreeSet<String>,
+    /// The annotations beside our own.
+    pub annotations: BTreeSet<String>,
 }
 
 /// What is known of a target Secret without its values.
@@ -58,6 +82,20 @@ pub struct TargetMeta {
     /// The data keys that are still as we wrote them: whoever changes or deletes one takes it
     /// from us in `managedFields`, so that no value has to be read to know.
     pub owned_keys: BTreeSet<String>,
+    /// The same of labels; `None` where there are none to own, as of a folder.
+    pub owned_labels: Option<BTreeSet<String>>,
+    /// The same of annotations.
+    pub owned_annotations: BTreeSet<String>,
+    /// The data keys of other field managers, where the Secret has an annotation of ours.
+    pub managers: BTreeMap<String, BTreeSet<String>>,
+    /// The field manager of the guest that sees it, where that has fields in it.
+    pub guest: Option<String>,
+    /// Who wrote to it last, apart from us, where that is known and it has an annotation of ours.
+    pub editor: Option<String>,
+    /// Whether somebody has set `immutable`, to whatever value.
+    pub may_be_immutable: bool,
+    /// Whether it is being deleted, and something holds it.
+    pub deleting: bool,
 }
 
 /// A controller ownerReference.
@@ -117,18 +155,15 @@ impl Snapshot {
 }
 
 impl TargetMeta {
-    /// Whether a Secret was never written under this owner's present uid: it may be taken over
-    /// (by consent, or after a restore), but what it is has to be looked at first.
-    pub fn is_new_to(&self, owner: &Owner, holder: &Holder) -> bool {
-        let controlled = self.controller.as_ref().is_some_and(|c| c.uid == owner.uid);
-        matches!(holder, Holder::Consenting | Holder::Us) && !controlled
+    /// The Secret and its version, in one word.
+    pub fn version(&self) -> String {
+        format!("{}/{}", self.uid, self.resource_version)
     }
 
-    /// The keys of ours beside the usual ones.
-    pub(super) fn further_keys(&self) -> Vec<String> {
-        let usual = [keys::ACCESS_TOKEN, keys::TOKEN_TYPE, keys::EXPIRES_AT];
-        let further = self.owned_keys.iter().filter(|key| !usual.contains(&key.as_str()));
-        further.cloned().collect()
+    /// The names of the outputs that were written to it.
+    pub(super) fn outputs(&self) -> Vec<String> {
+        let names = self.annotations.get(OUTPUTS).map(String::as_str).unwrap_or_default();
+        names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
     /// Whether every key of a token is still as we wrote it.
@@ -138,6 +173,17 @@ impl TargetMeta {
             && has(keys::EXPIRES_AT)
             && (held.token_type.is_none() || has(keys::TOKEN_TYPE))
             && held.outputs.iter().all(|key| has(key))
+    }
+}
+
+impl Outline {
+    /// Whether a target looks like this, and nobody changed what we wrote of it.
+    pub(super) fn is_on(&self, target: &TargetMeta) -> bool {
+        let digest = target.annotations.get(SHAPE).map(String::as_str).unwrap_or_default();
+        digest == self.digest
+            && self.keys.is_subset(&target.owned_keys)
+            && target.owned_labels.as_ref().is_none_or(|owned| self.labels.is_subset(owned))
+            && self.annotations.is_subset(&target.owned_annotations)
     }
 }
 

@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::*;
+use crate::api::annotations::REVOKE_FINALIZER;
 use crate::api::annotations::{
-    EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, REFRESH_REQUESTED_AT, format_time,
+    ALLOW, EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, REFRESH_REQUESTED_AT, format_time,
 };
-use crate::api::{Delivery, OAuthClientToken, keys};
+use crate::api::{CreationPolicy, DeletionPolicy, Delivery, OAuthClientToken, keys};
 use crate::error::{Error, Reason};
 
 /// What the inputs are as long as a test says nothing else, and where that was seen.
@@ -50,6 +51,7 @@ pub(super) fn held(life: i64) -> HeldToken {
         secret_name: "shop".into(),
         fingerprint: None,
         repeated: false,
+        changed_at: None,
     }
 }
 
@@ -75,7 +77,24 @@ pub(super) fn written(held: &HeldToken, owner: &crate::api::annotations::Owner) 
         }),
         labelled: true,
         owned_keys: keys.map(str::to_owned).into(),
+        owned_labels: Some([].into()),
+        owned_annotations: [].into(),
+        ..TargetMeta::default()
     }
+}
+
+/// Somebody else's Secret that a token's keys are in.
+pub(super) fn merged(held: &HeldToken, owner: &crate::api::annotations::Owner) -> TargetMeta {
+    let written = written(held, owner);
+    let mut target = TargetMeta {
+        controller: None,
+        labelled: false,
+        guest: Some(owner.guest_manager()),
+        ..written
+    };
+    target.annotations.remove(OWNER);
+    target.annotations.insert(ALLOW.into(), owner.name.clone());
+    target
 }
 
 /// A stranger's Secret.
@@ -98,8 +117,11 @@ pub(super) enum Told {
     WriteAgain(String),
     Revoke,
     Withdraw,
+    Restart,
     Part,
     Finalizer(FinalizerChange),
+    Inspect,
+    Leave(String),
 }
 
 pub(super) fn told(plan: &Plan) -> Told {
@@ -109,8 +131,11 @@ pub(super) fn told(plan: &Plan) -> Told {
         Plan::Fetch(_) => Told::Fetch,
         Plan::Revoke => Told::Revoke,
         Plan::Withdraw(_) => Told::Withdraw,
+        Plan::Restart { .. } => Told::Restart,
         Plan::Part => Told::Part,
         Plan::Finalizer(change) => Told::Finalizer(*change),
+        Plan::Inspect => Told::Inspect,
+        Plan::Leave { secret_name, .. } => Told::Leave(secret_name.clone()),
         Plan::WriteAgain { from, .. } => Told::WriteAgain(from.clone()),
     }
 }
@@ -127,8 +152,12 @@ impl Scene {
             owner: token().owner(),
             facts: Facts::default(),
             means: Ok(Means { seen: SEEN.into(), ..Means::default() }),
+            shape: Ok(Outline::default()),
             target: None,
+            rivals: Rivals::default(),
+            keys: crate::render::target_keys([]),
             holds: true,
+            held_back: None,
             delivery: Delivery::Volume,
             resumed_at: at(-1_000_000),
         })
@@ -192,8 +221,48 @@ impl Scene {
         })
     }
 
+    pub(super) fn held_back(mut self, held_back: HeldBack) -> Self {
+        self.0.held_back = Some(held_back);
+        self
+    }
+
+    /// The target is declared to have this shape, with a key, a label and an annotation.
+    pub(super) fn shaped(mut self, digest: &str) -> Self {
+        let names = |name: &str| [name.to_owned()].into();
+        self.0.shape = Ok(Outline {
+            digest: digest.into(),
+            keys: names("header"),
+            kept_keys: [].into(),
+            labels: names("team"),
+            annotations: names("note"),
+        });
+        self
+    }
+
     pub(super) fn suspended(self) -> Self {
         self.token(|token| token.spec.suspend = true)
+    }
+
+    /// The target is to be treated so.
+    pub(super) fn policies(self, creation: CreationPolicy, deletion: DeletionPolicy) -> Self {
+        self.token(|token| {
+            token.spec.target.creation_policy = creation;
+            token.spec.target.deletion_policy = deletion;
+        })
+    }
+
+    /// A token of this life was merged into somebody else's Secret at second 0.
+    pub(super) fn merged(life: i64) -> Self {
+        let scene = Self::holding(life).policies(CreationPolicy::Merge, DeletionPolicy::Delete);
+        let target = merged(&held(life), &scene.0.owner());
+        let finalizers = vec![REVOKE_FINALIZER.to_owned()];
+        scene.target(Some(target)).token(|token| token.metadata.finalizers = Some(finalizers))
+    }
+
+    /// An older token wants the same target.
+    pub(super) fn rivalled(mut self, name: &str) -> Self {
+        self.0.rivals.earlier.push(name.to_owned());
+        self
     }
 
     pub(super) fn renamed(self, name: &str) -> Self {
@@ -222,7 +291,7 @@ impl Scene {
             ..Attempt::default()
         };
         let min_interval = self.0.means.as_ref().ok().and_then(|means| means.limits.min_interval);
-        let lesson = Lesson { now: at(second), min_interval, random: 0.5 };
+        let lesson = Lesson { now: at(second), min_interval, random: 0.5, undone_by: None };
         self.facts(|facts| *facts = learn(facts.clone(), outcome(attempt), lesson))
     }
 
@@ -245,4 +314,11 @@ impl Scene {
         };
         [&verdicts.ready, &verdicts.fresh, &verdicts.stalled].map(word).join(" ")
     }
+}
+
+pub(super) fn set_back(scene: Scene, second: i64) -> Scene {
+    scene.learn(second, |attempt| Outcome::Failed {
+        error: error(Reason::ReadFailed),
+        attempt: Attempt { inputs: None, ..attempt },
+    })
 }

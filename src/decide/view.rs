@@ -3,15 +3,18 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::account::HeldBack;
 use super::conditions::verdicts;
 use super::facts::{Facts, HeldToken};
-use super::ownership::{Holder, ownership};
+use super::learn::is_of_shape;
+use super::ownership::Claim;
 use super::plan::{Plan, Verdicts};
 use super::schedule::{self, after};
-use super::snapshot::{Means, Snapshot};
+use super::snapshot::{Means, Outline, Snapshot};
+use super::target::claim_of;
 use crate::api::OnExpiry;
-use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, format_time};
-use crate::error::Error;
+use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, format_time};
+use crate::error::{Error, Reason};
 
 /// Clocks of two machines differ by less. What is remembered from a later time than this was
 /// written by a clock that was wrong, and nothing counted from it is to be believed.
@@ -23,7 +26,7 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(2);
 pub(super) struct View<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) facts: &'a Facts,
-    holder: Holder,
+    pub(super) claim: Claim,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -48,12 +51,7 @@ pub(super) enum Change {
 
 impl<'a> View<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, now: DateTime<Utc>) -> Self {
-        Self { snapshot, facts: &snapshot.facts, holder: ownership(snapshot), now }
-    }
-
-    /// Whose the target is.
-    pub(super) fn holder(&self) -> &Holder {
-        &self.holder
+        Self { snapshot, facts: &snapshot.facts, claim: claim_of(snapshot), now }
     }
 
     pub(super) fn inputs(&self, means: &Means) -> Inputs<'a> {
@@ -80,18 +78,27 @@ impl<'a> View<'a> {
     pub(super) fn good(&self) -> Option<&'a HeldToken> {
         let held = self.held()?;
         let target = self.snapshot.target.as_ref()?;
-        let there = self.holder == Holder::Us
-            && held.secret_name == self.snapshot.secret_name()
-            && target.holds(held);
+        let barred = self.is_refused() && !self.is_ours();
+        let there =
+            !barred && held.secret_name == self.snapshot.secret_name() && target.holds(held);
         there.then_some(held)
     }
 
-    /// The token that only has to be written again: the target's metadata is not as it should be,
-    /// or the target was renamed, and the old one still holds it (an attempt finds out).
+    /// What the target ought to look like, where that can be said.
+    fn shape(&self) -> Option<&'a Outline> {
+        self.snapshot.shape.as_ref().ok()
+    }
+
+    /// The token that only has to be written again: the target's metadata or shape is not as it
+    /// should be, or the target was renamed, and the old one still holds it (an attempt finds out).
     fn mendable(&self) -> Option<&'a HeldToken> {
         let held = self.held()?;
+        let shape = self.shape()?;
+        if self.facts.unrendered.as_ref() == Some(&shape.digest) {
+            return None;
+        }
         let mendable = match held.secret_name == self.snapshot.secret_name() {
-            true => self.good().is_some() && !self.metadata_is_right(held),
+            true => self.good().is_some() && !self.is_right(held, shape),
             false => true,
         };
         mendable.then_some(held)
@@ -103,28 +110,28 @@ impl<'a> View<'a> {
     }
 
     /// Whether the target is as it should be, so that there is nothing to write.
-    pub(super) fn is_right(&self) -> bool {
-        self.good().is_some() && self.mendable().is_none()
+    pub(super) fn is_in_order(&self) -> bool {
+        self.good().is_some() && self.shape().is_some() && self.mendable().is_none()
     }
 
-    fn metadata_is_right(&self, held: &HeldToken) -> bool {
+    fn is_right(&self, held: &HeldToken, shape: &Outline) -> bool {
         let Some(target) = &self.snapshot.target else { return false };
         let owner = self.snapshot.owner();
         let is = |key: &str, value: String| target.annotations.get(key) == Some(&value);
-        let referenced = target.controller.as_ref().is_some_and(|c| c.uid == owner.uid);
-        target.labelled
-            && referenced
+        self.marks_are_right(target, &owner)
             && is(ISSUED_AT, format_time(held.issued_at))
             && is(EXPIRES_AT, format_time(held.expires_at))
             && is(REFRESH_AT, format_time(held.refresh_at))
-            && is(OWNER, owner.to_string())
             && target.annotations.contains_key(INPUTS)
+            && target.outputs() == held.outputs
+            && shape.is_on(target)
     }
 
     /// When to write the token again, if that is needed.
     fn mend_at(&self) -> Option<DateTime<Utc>> {
         self.mendable()?;
-        let rested = self.facts.repairs.filter(|repairs| self.is_past(repairs.at)).map(|repairs| {
+        let repairs = self.facts.repairs.as_ref().filter(|repairs| self.is_past(repairs.at));
+        let rested = repairs.map(|repairs| {
             let rest = schedule::patience(repairs.times).max(schedule::REPAIR_INTERVAL);
             after(repairs.at, rest)
         });
@@ -142,9 +149,12 @@ impl<'a> View<'a> {
     pub(super) fn withdraw(&self) -> Option<Plan> {
         let held = self.facts.held.as_ref().filter(|held| held.expires_at <= self.now)?;
         let wanted = self.snapshot.token.spec.on_expiry == OnExpiry::Remove;
-        let there = self.holder == Holder::Us
+        let there = !self.is_refused()
             && held.secret_name == self.snapshot.secret_name()
-            && self.snapshot.target.as_ref().is_some_and(|meta| !meta.owned_keys.is_empty());
+            && self.snapshot.target.as_ref().is_some_and(|meta| {
+                let kept = self.shape().map(|shape| &shape.kept_keys);
+                !meta.owned_keys.iter().all(|key| kept.is_some_and(|kept| kept.contains(key)))
+            });
         (wanted && there && !self.is_set_back()).then(|| Plan::Withdraw(held.clone()))
     }
 
@@ -155,7 +165,7 @@ impl<'a> View<'a> {
         let floor = schedule::min_interval(means.limits.min_interval, life.unwrap_or_default());
         let urgent = self.after_last_request(schedule::urgent_interval(floor));
         let retry_at = facts.retry_at.filter(|at| self.is_near(*at));
-        let due = if inputs == Change::Changed || self.asked_for() {
+        let due = if inputs == Change::Changed || self.asked_for() || self.is_out_of_shape() {
             urgent
         } else if self.lost_target() {
             self.patience().map_or(urgent, |at| at.max(urgent))
@@ -216,6 +226,20 @@ impl<'a> View<'a> {
         request.is_some() && request != self.facts.handled_refresh_request.as_deref()
     }
 
+    /// Whether the target's shape cannot be had of the token that is there, and no other one was
+    /// asked for since it was declared.
+    fn is_out_of_shape(&self) -> bool {
+        let Some(Outline { digest, .. }) = self.shape() else { return false };
+        let facts = self.facts;
+        let cannot =
+            facts.unrendered.as_ref() == Some(digest) || is_of_shape(facts.failure.as_ref());
+        cannot
+            && match &facts.attempted_shape {
+                Some(attempted) => attempted != digest,
+                None => facts.retry_at.is_none(),
+            }
+    }
+
     /// Whether the target was lost since the last attempt, before its token expired.
     fn lost_target(&self) -> bool {
         let expired = self.facts.held.as_ref().is_some_and(|held| held.expires_at <= self.now);
@@ -224,7 +248,7 @@ impl<'a> View<'a> {
 
     /// When a lost target may be mended, where it is lost again and again.
     fn patience(&self) -> Option<DateTime<Utc>> {
-        let repairs = self.facts.repairs.filter(|repairs| self.is_past(repairs.at))?;
+        let repairs = self.facts.repairs.as_ref().filter(|repairs| self.is_past(repairs.at))?;
         Some(after(repairs.at, schedule::patience(repairs.times)))
     }
 
@@ -243,6 +267,28 @@ impl<'a> View<'a> {
 
     fn is_near(&self, at: DateTime<Utc>) -> bool {
         at <= after(self.now, LONGEST_WAIT)
+    }
+
+    /// Waits until the provider may be asked, and tells why it may not yet.
+    pub(super) fn held_back(&self, held_back: &HeldBack) -> Plan {
+        let HeldBack { until, error } = held_back;
+        if error.reason() != Reason::CircuitOpen {
+            return self.wait(Some(*until), Some(error));
+        }
+        // What the last attempt came to says more than that a circuit is open.
+        let told = match &self.facts.failure {
+            Some(failure) if failure.message().contains(error.message()) => failure.clone(),
+            Some(failure) => failure.clone().with_remark(error.message()),
+            None => error.clone(),
+        };
+        match self.wait(Some(*until), Some(&told)) {
+            Plan::Wait { until, next_attempt_at, verdicts } => {
+                let look_again = after(self.now, schedule::LOOK_AGAIN);
+                let until = until.map(|until| until.min(look_again));
+                Plan::Wait { until, next_attempt_at, verdicts }
+            }
+            plan => plan,
+        }
     }
 
     pub(super) fn refuse(&self, error: &Error) -> Plan {
@@ -264,7 +310,10 @@ impl<'a> View<'a> {
             self.mend_at(),
             self.set_back_until(),
             self.facts.revoke_at,
+            self.restarts_at().filter(|_| !self.snapshot.token.spec.suspend),
             self.facts.finalizer.as_ref().map(|tried| tried.until),
+            self.facts.leaving.as_ref().map(|failed| failed.until),
+            self.facts.contested_until(),
         ];
         Plan::Wait {
             until: wake_ups.into_iter().flatten().filter(|at| *at > self.now).min(),

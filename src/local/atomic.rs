@@ -26,6 +26,13 @@ pub(super) fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
     sync(folder)
 }
 
+/// Writes what is no smaller beside a file and takes it away again: there is room for it.
+pub(super) fn rehearse_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let rehearsal = path.with_extension(format!("rehearsal.{}", unique()));
+    write_file(&rehearsal, content)?;
+    fs::remove_file(rehearsal)
+}
+
 /// Makes a folder and those above it. The mode is for those that are new.
 pub(super) fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(mode).create(folder)

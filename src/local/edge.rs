@@ -6,16 +6,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use chrono::{DateTime, Utc};
 use kube::Resource;
 use secrecy::SecretString;
 
 use super::atomic::{ignore_missing, read_target, remove_target, write_file, write_target};
 use super::{Source, is_segment};
-use crate::act::{Edge, Kept, TargetWrite};
+use crate::act::{Edge, Kept, Restart, TargetWrite, Version, Writing};
 use crate::api::annotations::{OWNER, Owner};
 use crate::api::{OAuthClientToken, ServiceAccountRef};
 use crate::decide::{
-    ControllerRef, FinalizerChange, Holder, SecretKey, TargetMeta, holder, not_owned,
+    ControllerRef, FinalizerChange, Holder, Restarts, SecretKey, TargetMeta, holder, not_owned,
 };
 use crate::error::{Error, Reason};
 use crate::oauth::Credentials;
@@ -69,8 +70,11 @@ impl LocalEdge {
                     uid: owner.uid,
                 }
             }),
-            annotations,
             owned_keys: present.collect::<BTreeSet<_>>(),
+            // Nor has it labels.
+            owned_labels: None,
+            owned_annotations: annotations.keys().cloned().collect(),
+            annotations,
             ..TargetMeta::default()
         }))
     }
@@ -84,6 +88,10 @@ impl LocalEdge {
 
     fn annotations_file(&self, key: &SecretKey) -> PathBuf {
         self.out.join(&key.namespace).join(format!("{}.json", key.name))
+    }
+
+    fn accounts_file(&self) -> PathBuf {
+        self.out.join(".tokenward").join("accounts.json")
     }
 
     fn own(&self, key: &SecretKey, owner: &Owner) -> Result<Holder, Error> {
@@ -113,8 +121,28 @@ impl Edge for LocalEdge {
         self.renewed_of(credentials)
     }
 
-    async fn keep(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
-        self.keep_of(credentials, kept)
+    async fn keep(
+        &self,
+        credentials: &SecretKey,
+        kept: &Kept,
+        how: Writing,
+    ) -> Result<Option<String>, Error> {
+        self.keep_of(credentials, kept, how)
+    }
+
+    async fn accounts(&self) -> Result<(Version, Option<Vec<u8>>), Error> {
+        match fs::read(self.accounts_file()) {
+            Ok(text) => Ok((Version::default(), Some(text))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Version::default(), None)),
+            Err(error) => Err(accounts_failed(Reason::ReadFailed, &error)),
+        }
+    }
+
+    /// Nobody else writes it: OUT is locked.
+    async fn keep_accounts(&self, _: &Version, text: &[u8]) -> Result<Option<Version>, Error> {
+        let written = write_file(&self.accounts_file(), text);
+        written.map_err(|error| accounts_failed(Reason::WriteFailed, &error))?;
+        Ok(Some(Version::default()))
     }
 
     /// Nothing holds a manifest: that a token is gone from them is noticed afterwards.
@@ -126,8 +154,20 @@ impl Edge for LocalEdge {
         Ok(())
     }
 
-    async fn may_adopt(&self, _: &SecretKey) -> Result<(), Error> {
+    /// Nothing runs here that could be restarted.
+    async fn restart(&self, wanted: Restart<'_>) -> Result<Restarts, Error> {
+        let workload = wanted.workload;
+        let remark = format!("spec.target.restart: {workload} is not restarted by tokenward local");
+        Ok(Restarts::Done(Some(remark)))
+    }
+
+    /// Files are swapped for their readers at once.
+    async fn nudge(&self, _: &SecretKey, _: DateTime<Utc>) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn inspect(&self, _: &SecretKey) -> Result<BTreeSet<String>, Error> {
+        Ok(BTreeSet::new())
     }
 
     async fn write(&self, write: TargetWrite) -> Result<(), Error> {
@@ -158,7 +198,7 @@ impl Edge for LocalEdge {
         }
     }
 
-    async fn remove(&self, key: &SecretKey, owner: &Owner) -> Result<(), Error> {
+    async fn leave(&self, key: &SecretKey, owner: &Owner) -> Result<(), Error> {
         if self.own(key, owner)? != Holder::Us {
             return Ok(());
         }
@@ -168,6 +208,10 @@ impl Edge for LocalEdge {
             Error::new(Reason::WriteFailed, format!("{key} could not be removed: {error}"))
         })
     }
+}
+
+fn accounts_failed(reason: Reason, error: &io::Error) -> Error {
+    Error::new(reason, format!("OUT/.tokenward/accounts.json, which counts requests: {error}"))
 }
 
 fn read_failed(key: &SecretKey, error: &io::Error) -> Error {

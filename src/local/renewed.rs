@@ -4,16 +4,24 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::atomic::write_file;
+use super::atomic::{rehearse_file, write_file};
 use super::edge::LocalEdge;
 use super::is_segment;
-use crate::act::Kept;
+use crate::act::{Former, Kept, Writing};
+use crate::api::Intent;
 use crate::decide::SecretKey;
 use crate::error::{Error, Reason};
 use crate::oauth::Renewed;
+
+/// Nobody else writes: there is one version only.
+const ONLY: &str = "only";
+
+/// Longer than anybody is waited for.
+const HOURS: TimeDelta = TimeDelta::hours(1);
 
 /// As it is written. It never leaves the state folder, which only its owner can read.
 #[derive(Deserialize, Serialize)]
@@ -21,6 +29,10 @@ struct Written {
     seed: String,
     refresh_token: Option<String>,
     access_token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    former: Option<Box<Written>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    intent: Option<Intent>,
 }
 
 impl LocalEdge {
@@ -33,30 +45,34 @@ impl LocalEdge {
         // Its error would quote the file.
         let written: Written = serde_json::from_slice(&text)
             .map_err(|_| failed(Reason::ReadFailed, credentials, "the file is damaged"))?;
-        Ok(Some(Kept {
-            seed: written.seed,
-            renewed: Renewed {
-                refresh_token: written.refresh_token.map(SecretString::from),
-                access_token: written.access_token.map(SecretString::from),
-            },
-        }))
+        // One process works on OUT at a time: whoever else has noted an intent is gone.
+        let intent =
+            written.intent.clone().map(|intent| Intent { until: intent.at - HOURS, ..intent });
+        let former = written.former.as_deref().map(Written::values);
+        let Former { seed, renewed } = written.values();
+        Ok(Some(Kept { seed, renewed, former, intent, version: Some(ONLY.to_owned()) }))
     }
 
-    pub(super) fn keep_of(&self, credentials: &SecretKey, kept: &Kept) -> Result<(), Error> {
-        let text = |secret: &Option<SecretString>| {
-            secret.as_ref().map(|secret| secret.expose_secret().to_owned())
-        };
-        let written = Written {
-            seed: kept.seed.clone(),
-            refresh_token: text(&kept.renewed.refresh_token),
-            access_token: text(&kept.renewed.access_token),
-        };
+    pub(super) fn keep_of(
+        &self,
+        credentials: &SecretKey,
+        kept: &Kept,
+        how: Writing,
+    ) -> Result<Option<String>, Error> {
+        let former = kept.former.as_ref().map(|former| Box::new(Written::of(former)));
+        let values = Former { seed: kept.seed.clone(), renewed: kept.renewed.clone() };
+        let intent = kept.intent.clone();
+        let written = Written { former, intent, ..Written::of(&values) };
         let text = serde_json::to_vec(&written).map_err(io::Error::from);
-        text.and_then(|text| {
+        let done = text.and_then(|text| {
             let file = self.renewed_file(credentials).map_err(io::Error::other)?;
-            write_file(&file, &text)
-        })
-        .map_err(|error| failed(Reason::WriteFailed, credentials, &error.to_string()))
+            match how {
+                Writing::Real => write_file(&file, &text),
+                Writing::Rehearsed => rehearse_file(&file, &text),
+            }
+        });
+        done.map_err(|error| failed(Reason::WriteFailed, credentials, &error.to_string()))?;
+        Ok(Some(ONLY.to_owned()))
     }
 
     fn renewed_file(&self, credentials: &SecretKey) -> Result<PathBuf, Error> {
@@ -66,6 +82,30 @@ impl LocalEdge {
             return Ok(folder.join(format!("{name}.json")));
         }
         Err(Error::new(Reason::InvalidSpec, format!("{credentials} cannot be a file's name")))
+    }
+}
+
+impl Written {
+    fn of(former: &Former) -> Self {
+        let text = |secret: &Option<SecretString>| {
+            secret.as_ref().map(|secret| secret.expose_secret().to_owned())
+        };
+        Self {
+            seed: former.seed.clone(),
+            refresh_token: text(&former.renewed.refresh_token),
+            access_token: text(&former.renewed.access_token),
+            former: None,
+            intent: None,
+        }
+    }
+
+    fn values(&self) -> Former {
+        let secret = |text: &Option<String>| text.clone().map(SecretString::from);
+        let renewed = Renewed {
+            refresh_token: secret(&self.refresh_token),
+            access_token: secret(&self.access_token),
+        };
+        Former { seed: self.seed.clone(), renewed }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The flow over a directory: snapshot, decide, act, record, as on a cluster.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use super::Source;
 use super::edge::LocalEdge;
 use super::generations::generations;
 use super::state::State;
-use crate::act::{Case, Edge, Engine, Tools};
+use crate::act::{Case, Edge, Engine, Tools, outline};
 use crate::api::conditions::{self, FRESH, READY};
-use crate::api::{Delivery, OAuthClientToken, RevokeOn};
+use crate::api::{CreationPolicy, DeletionPolicy, Delivery, OAuthClientToken, RevokeOn};
 use crate::clock::Clock;
-use crate::decide::{Facts, Holder, Means, SecretKey, Snapshot, holder};
+use crate::decide::{Facts, Holder, Means, Outline, Rivals, SecretKey, Snapshot, holder};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport, TransportSettings};
 use crate::record::{Ledger, Transition, notices};
-use crate::watch::{Resolved, materials, means};
+use crate::watch::{Resolved, materials, means, shape};
 
 /// Until a token is looked at again that could not be read or recorded.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -118,6 +118,7 @@ impl Runner {
             }
             verdicts.extend(tasks.join_all().await);
         }
+        self.engine.catch_up_with_all().await;
         verdicts.sort_by(|a, b| a.token.cmp(&b.token));
         verdicts
     }
@@ -153,6 +154,7 @@ impl Runner {
         }
         // Every task ends when what it fetched is written.
         while tasks.join_next().await.is_some() {}
+        self.engine.catch_up_with_all().await;
     }
 
     /// One task for each token that was ever seen.
@@ -210,7 +212,10 @@ impl Runner {
         let Some(held) = held else { return };
         let namespace = token.namespace().unwrap_or_default();
         let target = SecretKey { namespace, name: held.secret_name };
-        let removed = self.engine.edge.remove(&target, &token.owner()).await;
+        let removed = match token.spec.target.deletion_policy {
+            DeletionPolicy::Delete => self.engine.edge.leave(&target, &token.owner()).await,
+            DeletionPolicy::Retain => Ok(()),
+        };
         let forgotten = self.state.forget(&name_of(token));
         match (removed, forgotten) {
             (Ok(()), Ok(())) => {
@@ -276,6 +281,7 @@ impl Station for Runner {
     async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
         let source = self.engine.edge.source();
         let resolved = source.resolve(token).and_then(|found| self.confirm(found));
+        let resolved = no_guest(token).and(resolved);
         let materials = resolved.and_then(|found| materials(&token.spec, found, &self.transport));
         let means = materials.as_ref().map_err(Clone::clone).and_then(|materials| {
             let credentials = materials.credentials.as_ref();
@@ -283,9 +289,14 @@ impl Station for Runner {
             Ok(means(materials, &version.transpose()?.unwrap_or_default(), &self.digester))
         });
         let facts = self.ledger.facts(uid(token)).unwrap_or_default();
+        let endpoint = materials.as_ref().ok().map(|materials| &*materials.endpoint);
+        let shape = shape(&token.spec, endpoint);
         let mut snapshot = snapshot(token, (means, facts));
-        snapshot.target = self.engine.edge.look(&target_of(token))?;
-        Ok(Case { snapshot, materials: materials.ok() })
+        snapshot.shape = outline(&shape);
+        let found = self.engine.edge.look(&target_of(token))?;
+        snapshot.target = found.map(|meta| meta.seen_by(&token.owner()));
+        snapshot.held_back = self.engine.holds_back(token, materials.as_ref().ok());
+        Ok(Case { snapshot, materials: materials.ok(), shape })
     }
 
     async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
@@ -326,11 +337,28 @@ fn snapshot(
         owner: token.owner(),
         facts,
         means,
+        shape: Ok(Outline::default()),
         target: None,
+        // Two manifests with one target are refused before anything is run.
+        rivals: Rivals::default(),
+        keys: BTreeSet::new(),
         holds: false,
+        held_back: None,
         delivery: Delivery::Watch,
         // A person waits, or a few tokens at most: nothing needs spreading.
         resumed_at: DateTime::UNIX_EPOCH,
+    }
+}
+
+/// Nobody else makes a folder under OUT.
+fn no_guest(token: &OAuthClientToken) -> Result<(), Error> {
+    match token.spec.target.creation_policy {
+        CreationPolicy::Owner => Ok(()),
+        CreationPolicy::Merge => Err(Error::new(
+            Reason::InvalidSpec,
+            "spec.target.creationPolicy: Merge is for Secrets on a cluster; in a folder \
+             tokenward is on its own: leave it out",
+        )),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::api::{OAuthClientToken, PRIVILEGED_SECRET_TYPES, ProviderDocument, Pr
 use crate::decide::{Applicant, CredentialsSource, admit, own_credentials, parents};
 use crate::error::{Class, Error, Reason, nearest};
 use crate::oauth::{Asking, CANNOT_REVOKE, Endpoint};
-use crate::watch::compile;
+use crate::watch::{compile, shape};
 
 /// Tells what does not fit together. What is merely missing is a warning, since it may be on the
 /// cluster. The platform's own credentials are looked for in `platform_namespace`.
@@ -98,6 +98,10 @@ impl<'a> Check<'a> {
     fn token(&mut self, token: &'a Sourced<OAuthClientToken>) {
         self.target(token);
         let (kind, key) = Manifests::provider_key(&token.object);
+        let endpoint = self.endpoints.get(&(kind, key.clone())).cloned();
+        if let Err(error) = shape(&token.object.spec, endpoint.as_deref()) {
+            self.report(token, &error);
+        }
         if !self.provider_exists(token, kind, &key) {
             return;
         }

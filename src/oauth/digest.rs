@@ -71,6 +71,11 @@ impl Digester {
         self.digest(&[b"token", token.expose_secret().as_bytes()])
     }
 
+    /// Of an account at a provider: where, and whose.
+    pub fn account(&self, origin: &str, whose: &str) -> String {
+        self.digest(&[b"account", origin.as_bytes(), whose.as_bytes()])
+    }
+
     fn digest(&self, fields: &[&[u8]]) -> String {
         let mut message = self.message();
         for field in fields {

@@ -17,13 +17,16 @@ use super::rules::{ErrorRules, ResponseRules, is_of_request, refuse_names};
 use super::template::{Given, Name, Template, invalid};
 use super::url_template::UrlTemplate;
 use super::variables::variables;
-use crate::api::{Algorithm, Grant, ProviderDocument, Request, Revocation};
+use crate::api::{Algorithm, Grant, Limits, ProviderDocument, Request, Revocation};
 use crate::catalogue::Merged;
 use crate::error::Error;
 
 /// What is said where a token is to be revoked and cannot be.
 pub const CANNOT_REVOKE: &str = "nothing tells where this provider revokes tokens: set revocation.url \
      or issuer in its document";
+
+/// What `limits.requestsPer` may be of.
+const WINDOWS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(768));
 
 /// Where a provider comes from, which says how far it may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +59,9 @@ pub struct Endpoint {
     variables: BTreeMap<String, String>,
     min_interval: Option<Duration>,
     max_interval: Option<Duration>,
+    refresh_token_reuse: Option<Duration>,
     same_token_until: Option<Duration>,
+    requests_per: BTreeMap<Duration, u32>,
     shape: Value,
 }
 
@@ -105,7 +110,9 @@ impl Endpoint {
             variables: values,
             min_interval: limits.min_interval.map(Duration::from),
             max_interval: limits.max_interval.map(Duration::from),
+            refresh_token_reuse: limits.refresh_token_reuse.map(Duration::from),
             same_token_until: limits.same_token_until.map(Duration::from),
+            requests_per: requests_per(&limits)?,
         })
     }
 
@@ -119,10 +126,25 @@ impl Endpoint {
         self.max_interval
     }
 
+    /// How long a refresh token that was used already is taken once more, where the document says.
+    pub fn refresh_token_reuse(&self) -> Option<Duration> {
+        self.refresh_token_reuse
+    }
+
     /// What is left of a token when the provider gives a new one, where it hands out the same one
     /// until then.
     pub fn same_token_until(&self) -> Option<Duration> {
         self.same_token_until
+    }
+
+    /// How many requests may be made in stretches of time of these lengths; 0 takes a default away.
+    pub fn requests_per(&self) -> &BTreeMap<Duration, u32> {
+        &self.requests_per
+    }
+
+    /// The further keys that a target may hold.
+    pub fn output_names(&self) -> impl Iterator<Item = &str> {
+        self.response.outputs.keys().map(String::as_str)
     }
 
     /// What the token's spec and its credentials have to bring.
@@ -328,6 +350,26 @@ fn revocation_request(revocation: &Revocation) -> Described<'_> {
         headers: &revocation.headers,
         parameters: &revocation.parameters,
     }
+}
+
+/// Where a length is written in two ways, the stricter limit counts.
+fn requests_per(limits: &Limits) -> Result<BTreeMap<Duration, u32>, Error> {
+    let mut requests_per: BTreeMap<Duration, u32> = BTreeMap::new();
+    for (text, requests) in &limits.requests_per {
+        let wrong = || {
+            invalid(format!(
+                "limits.requestsPer: {text:?} is not a duration from 1s to 768h, as 1h or 24h"
+            ))
+        };
+        let length: kube::core::Duration = text.parse().map_err(|_| wrong())?;
+        let length = Duration::from(length);
+        if text.starts_with('-') || !(WINDOWS.0..=WINDOWS.1).contains(&length) {
+            return Err(wrong());
+        }
+        let both = |before: &mut u32| *before = (*before).min(*requests);
+        requests_per.entry(length).and_modify(both).or_insert(*requests);
+    }
+    Ok(requests_per)
 }
 
 /// The document less what does not shape a request: a gentler pace needs no new token. Of the

@@ -179,3 +179,24 @@ fn the_shape_is_what_is_sent_and_no_more() {
     assert_ne!(plain, shape(", version: preview3}"));
     assert_eq!(plain, shape("}, limits: {minInterval: 5s}"));
 }
+
+#[test]
+fn requests_are_limited_by_windows_however_they_are_written() {
+    let endpoint = |limits: &str| {
+        compile(&format!(
+            "{{request: {{url: 'https://a.example/t'}}, limits: {{requestsPer: {limits}}}}}"
+        ))
+    };
+    let told = |limits: &str| {
+        let endpoint = endpoint(limits).unwrap();
+        let requests = endpoint.requests_per().iter();
+        requests.map(|(length, requests)| (length.as_secs(), *requests)).collect::<Vec<_>>()
+    };
+    assert_eq!(told("{}"), []);
+    assert_eq!(told("{24h: 1000, 1s: 0}"), [(1, 0), (86_400, 1000)]);
+    assert_eq!(told("{60m: 5, 1h: 3}"), [(3600, 3)]);
+    for wrong in ["day", "500ms", "-1h", "1000h", ""] {
+        let error = endpoint(&format!("{{'{wrong}': 1}}")).unwrap_err();
+        assert!(error.message().contains("limits.requestsPer"), "{wrong}: {error}");
+    }
+}

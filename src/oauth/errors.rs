@@ -89,9 +89,10 @@ impl<'a> Refusal<'a> {
             (None, wait) => wait,
         };
         let error = Error::new(reason(class), self.describe());
-        let error = match self.blames_client(rule) {
-            true => error.blaming_client(),
-            false => error,
+        let error = match (self.blames_client(rule), class) {
+            (true, _) => error.blaming_client(),
+            (false, Class::Permanent) if self.refuses_grant() => error.refusing_grant(),
+            (false, _) => error,
         };
         error.with_class(class).with_retry_after(wait)
     }
@@ -102,6 +103,12 @@ impl<'a> Refusal<'a> {
             Some(rule) => rule.class == RuleClass::InvalidClient,
             None => self.code.as_ref().is_some_and(|c| c.eq_ignore_ascii_case("invalid_client")),
         }
+    }
+
+    /// Whether the refresh token is refused: `invalid_grant`, or a provider's own word for it.
+    fn refuses_grant(&self) -> bool {
+        let code = self.code.as_deref().unwrap_or_default().to_lowercase();
+        code == "invalid_grant" || code.contains("refresh_token")
     }
 
     /// The document's rule for it, which wins over the usual reading.

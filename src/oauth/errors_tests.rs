@@ -157,6 +157,21 @@ fn it_is_known_whether_the_clients_secret_is_to_blame(
 }
 
 #[rstest]
+#[case::known("{}", json!({"error": "Invalid_Grant"}), true)]
+#[case::another("{}", json!({"error": "invalid_scope"}), false)]
+#[case::of_the_providers_own(
+    "{rules: [{code: [BAD_REFRESH_TOKEN], class: permanent}]}", json!({"error": "BAD_REFRESH_TOKEN"}), true,
+)]
+#[case::a_throttle("{rules: [{code: [invalid_grant], class: throttled}]}", json!({"error": "invalid_grant"}), false)]
+fn it_is_known_whether_the_refresh_token_is_refused(
+    #[case] rules: &str,
+    #[case] body: Value,
+    #[case] refuses: bool,
+) {
+    assert_eq!(refused(rules, 400, &body).refuses_grant(), refuses);
+}
+
+#[rstest]
 #[case(json!({"code": 0, "error": "x"}), None)]
 #[case(json!({"code": "0"}), None)]
 #[case(json!({}), None)]

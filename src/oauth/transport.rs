@@ -78,6 +78,11 @@ impl Transport {
         Self { settings, clock, clients: Mutex::default() }
     }
 
+    /// The longest that a request takes.
+    pub fn longest(&self) -> Duration {
+        self.settings.timeouts.total
+    }
+
     /// What can be said of an endpoint before any request: its scheme, and its address where the
     /// URL holds one.
     pub fn admits(&self, endpoint: &Endpoint) -> Result<(), Error> {
@@ -222,7 +227,7 @@ async fn read_capped(mut response: Response, host: &str) -> Result<SecretBox<Vec
     while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, host))? {
         if body.len() + chunk.len() > BODY_CAP {
             let message = format!("{host}: the answer is larger than {} KiB", BODY_CAP / 1024);
-            return Err(Error::new(Reason::InvalidResponse, message));
+            return Err(Error::new(Reason::InvalidResponse, message).unanswered());
         }
         body.extend_from_slice(&chunk);
     }
@@ -282,9 +287,18 @@ fn describe(error: &reqwest::Error, host: &str) -> Error {
     if let Some(denied) = cause::<Denied>(error) {
         return denied_address(denied.kind, host);
     }
-    if error.is_timeout() {
-        return Error::new(Reason::ProviderTimeout, format!("{host} did not answer in time"));
+    let described = match error.is_timeout() {
+        true => Error::new(Reason::ProviderTimeout, format!("{host} did not answer in time")),
+        false => broken(error, host),
+    };
+    match error.is_connect() {
+        true => described,
+        false => described.unanswered(),
     }
+}
+
+/// No connection, or it broke.
+fn broken(error: &reqwest::Error, host: &str) -> Error {
     let what = if cause::<Unresolved>(error).is_some() {
         "its name leads to no address (DNS)".to_owned()
     } else if let Some(tls) = cause::<rustls::Error>(error) {

@@ -51,7 +51,7 @@ impl CopyLedger {
     }
 
     /// Takes what came of changes into account.
-    pub fn learn(&self, uid: &str, outcomes: &[CopyOutcome], lesson: Lesson) {
+    pub fn learn(&self, uid: &str, outcomes: &[CopyOutcome], lesson: Lesson<'_>) {
         self.with(uid, |entry| {
             for outcome in outcomes {
                 let facts = entry.copies.entry(outcome.key.clone()).or_default();

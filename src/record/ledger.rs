@@ -41,7 +41,7 @@ impl Ledger {
     }
 
     /// Takes an outcome into account.
-    pub fn learn(&self, uid: &str, outcome: Outcome, lesson: Lesson) {
+    pub fn learn(&self, uid: &str, outcome: Outcome, lesson: Lesson<'_>) {
         self.with(|entries| {
             if let Some(entry) = entries.get_mut(uid) {
                 entry.facts = learn(std::mem::take(&mut entry.facts), outcome, lesson);

@@ -72,6 +72,15 @@ impl fmt::Display for ApiError {
 
 /// Whether the API server refuses because the object is not the one that was meant.
 pub(crate) fn names_uid(status: &Status) -> bool {
+    blames(status, "metadata.uid")
+}
+
+/// Whether the API server refuses because a Secret's type cannot be changed.
+pub(crate) fn names_type(status: &Status) -> bool {
+    blames(status, "type")
+}
+
+fn blames(status: &Status, field: &str) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.field == "metadata.uid")
+    causes.into_iter().any(|cause| cause.field == field)
 }

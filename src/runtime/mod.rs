@@ -6,7 +6,7 @@ mod shutdown;
 mod telemetry;
 
 pub use api_server::Access;
-pub(crate) use api_server::{ApiError, in_time, names_uid};
+pub(crate) use api_server::{ApiError, in_time, names_type, names_uid};
 pub use key::{cluster_key, new_key};
 pub use shutdown::stop_signal;
 pub use telemetry::{LogFormat, init_logs};

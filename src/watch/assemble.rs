@@ -10,6 +10,7 @@ use crate::api::{OAuthClientTokenSpec, ServiceAccountRef};
 use crate::decide::{CredentialsSource, Limits, Means, Parent};
 use crate::error::Error;
 use crate::oauth::{Asking, Digester, Endpoint, Transport};
+use crate::render::Shape;
 
 /// A token's provider, admitted, and what it is asked with.
 #[derive(Clone, Debug)]
@@ -58,6 +59,13 @@ pub fn materials(
     transport.admits(&endpoint)?;
     let service_account = spec.service_account_ref.clone();
     Ok(Materials { endpoint, asking, credentials, parents, service_account })
+}
+
+/// What the target ought to look like, beside the outputs of the provider's document where that is
+/// known.
+pub fn shape(spec: &OAuthClientTokenSpec, endpoint: Option<&Endpoint>) -> Result<Shape, Error> {
+    let outputs = endpoint.map(|endpoint| endpoint.output_names().collect());
+    Shape::compile(&spec.target, outputs.as_ref())
 }
 
 /// What a decision needs to know of it. `version` changes whenever the credentials may have.

@@ -1,5 +1,6 @@
 //! The caches behind a cluster's snapshots, and the watches that fill them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,7 +28,7 @@ use crate::api::{
     ClusterOAuthClientToken, ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind,
 };
 use crate::decide::{
-    Applicant, CredentialsSource, Parent, SecretKey, admit, own_credentials, parents,
+    Applicant, CredentialsSource, Parent, Rivals, SecretKey, admit, own_credentials, parents,
 };
 use crate::error::{Class, Error, Reason, nearest};
 use crate::oauth::Endpoint;
@@ -214,6 +215,27 @@ impl Caches {
         self.tokens.get(&ObjectRef::new(name).within(namespace))
     }
 
+    /// The other tokens that want the same target: which of them wins must not depend on who is
+    /// looked at first.
+    pub fn rivals(&self, token: &OAuthClientToken) -> Rivals {
+        let age = |token: &OAuthClientToken| {
+            (token.metadata.creation_timestamp.as_ref().map(|time| time.0), token.name_any())
+        };
+        let (target, own) = (target_of(token), age(token));
+        let mut rivals = Rivals::default();
+        for user in self.secrets.users(&target) {
+            let Trigger::Token { namespace, name } = &user else { continue };
+            let Some(other) = self.token(namespace, name) else { continue };
+            let wants = other.metadata.deletion_timestamp.is_none() && target_of(&other) == target;
+            match age(&other).cmp(&own) {
+                Ordering::Less if wants => rivals.earlier.push(other.name_any()),
+                Ordering::Greater if wants => rivals.later.push(other.name_any()),
+                _ => {}
+            }
+        }
+        rivals
+    }
+
     fn provider(&self, token: &OAuthClientToken) -> Result<Provided, Error> {
         let namespace = token.namespace().unwrap_or_default();
         let reference = &token.spec.provider_ref;
@@ -280,8 +302,7 @@ impl Caches {
     /// The Secrets that a token refers to.
     pub fn secrets_of(&self, token: &OAuthClientToken) -> Vec<SecretKey> {
         let namespace = token.namespace().unwrap_or_default();
-        let target =
-            SecretKey { namespace: namespace.clone(), name: token.secret_name().to_owned() };
+        let target = target_of(token);
         let credentials = self.provider(token).map(|(_, credentials)| credentials);
         // While the provider is amiss, changes of the token's own credentials still matter.
         let credentials = credentials.unwrap_or_else(|_| own_credentials(&token.spec, &namespace));
@@ -378,6 +399,12 @@ impl Caches {
             }
         });
     }
+}
+
+/// The Secret that a token wants as its target.
+pub(super) fn target_of(token: &OAuthClientToken) -> SecretKey {
+    let namespace = token.namespace().unwrap_or_default();
+    SecretKey { namespace, name: token.secret_name().to_owned() }
 }
 
 async fn wait_for<K>(store: &Store<K>)

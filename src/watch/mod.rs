@@ -17,7 +17,7 @@ mod secrets;
 mod streams;
 mod triggers;
 
-pub use assemble::{Materials, Resolved, limits, materials, means};
+pub use assemble::{Materials, Resolved, limits, materials, means, shape};
 pub use caches::{Caches, Scope, WatchSettings};
 pub use endpoints::{Endpoints, Version, compile};
 pub(crate) use managed_fields::handed_over;

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{PartialObjectMeta, SelectorExt};
 use kube::{Resource, ResourceExt};
 
+use super::caches::target_of;
 use super::{Caches, Trigger, Triggers};
 use crate::api::annotations::{REFRESH_REQUESTED_AT, REVOKE_FINALIZER};
 use crate::api::{
@@ -41,12 +42,20 @@ impl Caches {
         }
         match change {
             Change::Set { before, now } => {
+                if change.is_of_spec() {
+                    // Known before it is looked at, so that others know of a rival.
+                    self.secrets.refer(&Trigger::of(now), self.secrets_of(now));
+                    for token in before.iter().map(|before| &**before).chain([*now]) {
+                        self.send_rivals(outlet, token);
+                    }
+                }
                 if before.as_ref().is_none_or(|before| concerns(before.meta(), now.meta())) {
                     outlet.send(Trigger::of(now));
                 }
             }
             Change::Gone(token) => {
                 self.secrets.refer(&Trigger::of(token), Vec::new());
+                self.send_rivals(outlet, token);
                 outlet.listener.token_gone(token);
             }
         }
@@ -167,6 +176,16 @@ impl Caches {
             for child in children.remove(&name).unwrap_or_default() {
                 outlet.send(Trigger::of(&child));
                 next.push(child.name_any());
+            }
+        }
+    }
+
+    /// Whoever waits for the same target, or is waited for.
+    fn send_rivals(&self, outlet: &Outlet, token: &OAuthClientToken) {
+        let own = Trigger::of(token);
+        for user in self.secrets.users(&target_of(token)) {
+            if user != own && matches!(user, Trigger::Token { .. }) {
+                outlet.send(user);
             }
         }
     }

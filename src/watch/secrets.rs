@@ -11,7 +11,9 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
 use super::belongings::Belongings;
-use super::managed_fields::owned_data_keys;
+use super::managed_fields::{
+    ANNOTATIONS, DATA, LABELS, foreign_data_keys, last_editor, owned, sets,
+};
 use super::references::References;
 use super::{Scope, Trigger};
 use crate::api::{GROUP, MANAGED_BY, MANAGER};
@@ -180,7 +182,7 @@ impl Index {
     /// Whether something else is known by now than what was `seen`.
     fn differs(&self, key: &SecretKey, seen: Option<&TargetMeta>) -> bool {
         match (self.known.get(key), seen) {
-            (Some(Known::Present(known)), Some(seen)) => **known != *seen,
+            (Some(Known::Present(known)), Some(seen)) => known.version() != seen.version(),
             (Some(Known::Present(_)), None) | (Some(Known::Absent(Some(_))), Some(_)) => true,
             _ => false,
         }
@@ -216,6 +218,10 @@ impl TargetMeta {
         let annotations = meta.annotations.iter().flatten();
         let references = meta.owner_references.iter().flatten();
         let labels = meta.labels.as_ref();
+        let fields = meta.managed_fields.as_deref().unwrap_or_default();
+        // What others own matters only where something of ours is, or may be.
+        let concerns = meta.annotations.iter().flatten().any(|(key, _)| ours(key));
+        let of_others = if concerns { fields } else { &[] };
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
@@ -234,7 +240,14 @@ impl TargetMeta {
             labelled: labels
                 .and_then(|labels| labels.get(MANAGED_BY))
                 .is_some_and(|by| by == MANAGER),
-            owned_keys: owned_data_keys(meta.managed_fields.as_deref().unwrap_or_default()),
+            owned_keys: owned(fields, DATA),
+            owned_labels: Some(owned(fields, LABELS)),
+            owned_annotations: owned(fields, ANNOTATIONS),
+            managers: foreign_data_keys(of_others),
+            guest: None,
+            editor: last_editor(of_others),
+            may_be_immutable: sets(fields, "f:immutable"),
+            deleting: meta.deletion_timestamp.is_some(),
         }
     }
 }

@@ -64,7 +64,7 @@ fn resident(operator: &Operator) -> String {
 async fn a_steady_refresh_costs_three_api_requests() {
     const REFRESHES: usize = 4;
     let world = World::new("steady").await;
-    world.sim.set(System::Oauth2, Behaviour::living(4));
+    world.sim.set(System::Oauth2, Behaviour::living(8));
     let operator = world.operator(&DEBUG);
     operator.wait_for_log("caches are filled").await;
     println!("resident when idle: {}", resident(&operator));

@@ -3,6 +3,7 @@
 
 mod scenario;
 pub mod search;
+mod shapes;
 mod sources;
 
 use base64::Engine;

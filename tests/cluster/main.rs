@@ -15,34 +15,51 @@
     reason = "a test says what it expects by failing, and waits by the real clock"
 )]
 
+#[path = "../conformance/certificates.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod certificates;
 mod chaining;
 mod changes;
 mod check;
 mod client_secrets;
 mod costs;
+mod crashes;
 mod credentials;
+mod crowd;
 mod discovery;
 mod documents;
 mod egress;
+mod expiry;
 mod faults;
 mod harness;
 mod hostile;
 mod injection;
 mod leaks;
 mod lifetimes;
+mod limits;
 mod manifests;
+mod merge;
 mod namespaced;
 mod never_expired;
 mod outputs;
 mod ownership;
 mod platform;
 mod platform_limits;
+mod policies;
+mod recipes;
 mod refresh_tokens;
+mod repository;
 mod restart;
 mod revocation;
+mod rotation;
+#[path = "../conformance/server.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod server;
 mod service_accounts;
+mod shapes;
 mod shutdown;
 mod status;
 mod systems;
 mod targets;
 mod tokens;
+mod workloads;

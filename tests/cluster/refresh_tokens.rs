@@ -100,6 +100,13 @@ async fn each_is_kept_before_its_access_token_is_published() {
     assert_never_reused(&world, 7);
     assert_eq!(families(&world), 2);
 
+    // Put back, the former consent goes on where it was: what it began with is used up.
+    world.patch("secret/c", &json!({"stringData": {"refresh_token": REFRESH_TOKEN}}).to_string());
+    world.until_requests(8).await;
+    world.force("shop", "on from where it was").await;
+    assert_never_reused(&world, 9);
+    assert_eq!(families(&world), 2);
+
     // It goes with the credentials that it is of.
     world.kubectl(&["delete", "secret", "c"]);
     world.until::<Secret>("c-renewed", |kept| kept.is_none()).await;

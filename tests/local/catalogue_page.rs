@@ -57,21 +57,25 @@ fn limits(name: &str) -> Vec<(&'static str, String)> {
     let preset = ProviderDocument { preset: Some(name.to_owned()), ..ProviderDocument::default() };
     let document = merge(&preset).unwrap().document;
     let expiry = document.response.and_then(|response| response.expiry).unwrap_or_default();
-    let pace = document.limits.and_then(|limits| limits.min_interval);
+    let limits = document.limits.unwrap_or_default();
+    let requests = limits.requests_per.iter();
+    let requests: Vec<String> = requests.map(|(time, most)| format!("{most} in {time}")).collect();
     let told =
         |duration: kube::core::Duration| humantime(std::time::Duration::from(duration).as_secs());
     [
         ("life where the answer tells none", expiry.default),
         ("longest life that is believed", expiry.max),
-        ("least time between requests", pace),
+        ("least time between requests", limits.min_interval),
+        ("a used refresh token is taken once more for", limits.refresh_token_reuse),
     ]
     .into_iter()
     .filter_map(|(what, value)| Some((what, told(value?))))
+    .chain((!requests.is_empty()).then(|| ("most requests", requests.join(", "))))
     .collect()
 }
 
 /// 5400 is `1h 30m`.
-fn humantime(seconds: u64) -> String {
+pub fn humantime(seconds: u64) -> String {
     [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")]
         .iter()
         .scan(seconds, |rest, (size, unit)| {
@@ -86,7 +90,7 @@ fn humantime(seconds: u64) -> String {
 }
 
 /// A document with every variable filled in as its example has it.
-fn filled(name: &str) -> ProviderDocument {
+pub fn filled(name: &str) -> ProviderDocument {
     let preset = ProviderDocument { preset: Some(name.to_owned()), ..ProviderDocument::default() };
     let inputs = merge(&preset).unwrap().inputs.into_iter();
     let variables =
@@ -131,7 +135,7 @@ fn rows(name: &str, entry: &Entry) -> Vec<[String; 3]> {
     rows
 }
 
-fn flat(text: &str) -> String {
+pub fn flat(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 

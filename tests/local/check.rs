@@ -332,6 +332,9 @@ async fn a_token_is_made_from_the_one_that_was_just_had() {
     assert_eq!(output.status.code(), Some(0), "{out}{err}");
     let first = out.find("OAuthClientToken web/parent").unwrap();
     assert!(first < out.find("OAuthClientToken web/child").unwrap(), "{out}");
+    // Each is told when it would be refreshed, and why.
+    assert!(out.contains("30m before its end (spec.refresh.lead)"), "{out}");
+    assert!(out.contains("gives another one (limits.sameTokenUntil)"), "{out}");
     let requests = stage.sim.requests_of(System::Oauth2);
     let exchanged = url::form_urlencoded::parse(requests[1].body.as_bytes());
     let subject =
@@ -364,6 +367,7 @@ spec:
   request:
     url: "http://127.0.0.1:8085/oauth2/token"
     parameters: {subject_token: "{{ tokens.subject }}"}
+  limits: {sameTokenUntil: 5m}
 ---
 apiVersion: v1
 kind: Secret
@@ -373,7 +377,7 @@ stringData: {client_id: "svc:reports", client_secret: "hJ5=fO/3%41&zC:pU8+iE1oXa
 apiVersion: tokenward.dev/v1alpha1
 kind: OAuthClientToken
 metadata: {name: parent, namespace: web}
-spec: {providerRef: {name: login}, credentialsSecretRef: {name: c}}
+spec: {providerRef: {name: login}, credentialsSecretRef: {name: c}, refresh: {lead: 30m}}
 ---
 apiVersion: tokenward.dev/v1alpha1
 kind: OAuthClientToken

@@ -19,8 +19,12 @@ mod commands;
 mod discovery;
 mod docs;
 mod keep;
+mod limits;
 mod once;
+mod ownership_page;
+mod refresh_token_page;
 mod renewed;
 mod revocation;
 #[path = "../cluster/leaks/search.rs"]
 mod search;
+mod shapes;

@@ -3,9 +3,9 @@
 use std::fs;
 
 use provider_simulator::systems::oauth2::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
-use provider_simulator::{Policy, Refresh, Reuse, Rotation, Seed, System};
+use provider_simulator::{Behaviour, Fault, Policy, Refresh, Reuse, Rotation, Seed, System};
 
-use crate::bench::{Bench, text};
+use crate::bench::{Bench, PATIENCE, text};
 
 /// What differs from one writing to the next.
 struct Written<'a> {
@@ -115,21 +115,53 @@ async fn a_new_consent_wins_also_after_the_digest_key_was_replaced() {
     assert!(requests[2].body.contains(SECOND), "the former consent won");
 }
 
+/// A link that leads nowhere stands where the folder ought to be: there is nothing to read, and no
+/// way to write.
+fn obstruct(bench: &Bench) -> std::path::PathBuf {
+    let folder = bench.out().join(".tokenward/renewed");
+    fs::create_dir_all(folder.parent().unwrap()).unwrap();
+    if folder.exists() {
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    std::os::unix::fs::symlink("nowhere", &folder).unwrap();
+    folder
+}
+
 #[tokio::test]
-async fn what_could_not_be_kept_is_kept_with_the_next_answer() {
+async fn where_an_answer_could_not_be_kept_nothing_is_used_up() {
     let bench = Bench::new().await;
     rotate(&bench, STRICT);
     write(&bench, &PLAIN);
-    // A link that leads nowhere stands where the folder ought to be: there is nothing to read, and
-    // no way to write.
-    let folder = bench.out().join(".tokenward/renewed");
-    fs::create_dir_all(folder.parent().unwrap()).unwrap();
-    std::os::unix::fs::symlink("nowhere", &folder).unwrap();
+    let folder = obstruct(&bench);
     let keeper = bench.keep();
-    bench.until("it could not be kept", || keeper.log().contains("WriteFailed")).await;
+    bench.until("it could not be written", || keeper.log().contains("WriteFailed")).await;
+    assert_eq!(bench.requests(), 0);
+    fs::remove_file(&folder).unwrap();
+    bench.until("a token is there", || bench.key("shop", "access_token").is_some()).await;
+    assert_none_refused(&bench, 1);
+}
+
+/// The token is issued at once, and told of late.
+fn answer_late(bench: &Bench) {
+    let late = Fault::Delay { milliseconds: 3000 };
+    bench.sim.set(System::Oauth2, Behaviour::failing(late));
+}
+
+#[tokio::test]
+async fn what_could_not_be_kept_is_kept_before_anything_is_asked_again() {
+    let bench = Bench::new().await;
+    rotate(&bench, STRICT);
+    write(&bench, &PLAIN);
+    answer_late(&bench);
+    let keeper = bench.keep();
+    bench.sim.wait_for(1, System::Oauth2, PATIENCE).await.unwrap();
+    let folder = obstruct(&bench);
+    bench.until("it could not be kept", || keeper.log().contains("is not kept yet")).await;
     assert_eq!(bench.key("shop", "access_token"), None, "it was published all the same");
     // The next answer renews nothing.
+    bench.sim.set(System::Oauth2, Behaviour::default());
     rotate(&bench, Rotation::Never);
+    assert_eq!(bench.requests(), 1);
     fs::remove_file(&folder).unwrap();
     bench.until("it is kept", || folder.join("web/c.json").exists()).await;
     bench.until("a token is there", || bench.key("shop", "access_token").is_some()).await;
@@ -138,4 +170,25 @@ async fn what_could_not_be_kept_is_kept_with_the_next_answer() {
     write(&bench, &Written { asked: "after a crash", ..PLAIN });
     assert_eq!(bench.once(&[]).await.status.code(), Some(0));
     assert_none_refused(&bench, bench.requests());
+}
+
+#[tokio::test]
+async fn an_answer_that_a_crash_has_swallowed_is_told_of_at_once_and_a_new_consent_heals() {
+    let bench = Bench::new().await;
+    rotate(&bench, STRICT);
+    write(&bench, &PLAIN);
+    answer_late(&bench);
+    let keeper = bench.keep();
+    bench.sim.wait_for(1, System::Oauth2, PATIENCE).await.unwrap();
+    keeper.kill();
+    bench.sim.set(System::Oauth2, Behaviour::default());
+    // Nobody else can be at it: the process that is gone held the lock.
+    let output = bench.once(&[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let (_, told) = text(&output);
+    assert!(told.contains("between the provider's answer and our storing it"), "{told}");
+    assert!(told.contains("put the new refresh_token into Secret web/c"), "{told}");
+    write(&bench, &Written { seed: SECOND, ..PLAIN });
+    let output = bench.once(&[]).await;
+    assert_eq!(output.status.code(), Some(0), "{:?}", text(&output));
 }

@@ -174,11 +174,25 @@ pub struct Limits {
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1m')").message("maxInterval is at least 1m"))]
     pub max_interval: Option<Duration>,
+    /// How long the provider takes a refresh token once more that was used already, in case its
+    /// answer was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("refreshTokenReuse is at least 1s"))]
+    pub refresh_token_reuse: Option<Duration>,
     /// The provider hands out the same token until so much of its life is left: to ask sooner gains
     /// nothing. `0s`: until it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub same_token_until: Option<Duration>,
+    /// How many requests may be made in any stretch of time of such a length, as `{1h: 10, 24h:
+    /// 1000}`, by all tokens that share origin and credentials. From 10s on the count outlives a
+    /// restart. `1s: 50` unless something else is said; 0 takes a limit away.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "requests_per_schema")]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^([0-9]{1,9}(ms|s|m|h))+$') && duration(k) >= duration('1s') && duration(k) <= duration('768h'))")
+        .message("requestsPer maps durations between 1s and 768h, as 24h, to numbers"))]
+    pub requests_per: BTreeMap<String, u32>,
 }
 
 fn variables_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -186,6 +200,14 @@ fn variables_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         "type": "object",
         "maxProperties": 32,
         "additionalProperties": {"type": "string", "maxLength": 2048}
+    })
+}
+
+fn requests_per_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 8,
+        "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 1_000_000}
     })
 }
 

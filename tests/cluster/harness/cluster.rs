@@ -68,12 +68,14 @@ pub async fn install() {
         .get_or_init(|| async {
             let root = env!("CARGO_MANIFEST_DIR");
             let apply = ["apply", "--server-side", "--force-conflicts", "-f"];
-            for file in ["crds/tokenward.yaml", "deploy/rbac.yaml"] {
+            for file in ["crds/tokenward.yaml", "deploy/rbac.yaml", "deploy/workloads-policy.yaml"]
+            {
                 kubectl(&[&apply[..], &[&format!("{root}/{file}")]].concat(), "");
             }
             // Whoever tried the docs out on this cluster may have given more than the base rules.
-            let binding = ["clusterrolebinding", "tokenward-revocation", "--ignore-not-found"];
-            kubectl(&[&["delete"][..], &binding[..]].concat(), "");
+            let further = ["tokenward-revocation", "tokenward-workloads"];
+            let delete = ["delete", "clusterrolebinding", "--ignore-not-found"];
+            kubectl(&[&delete[..], &further[..]].concat(), "");
             let crds = [
                 "oauthclienttokens",
                 "oauthproviders",

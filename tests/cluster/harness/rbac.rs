@@ -21,15 +21,27 @@ impl World {
     /// Lets the operator set and remove finalizers here, as the shipped file does everywhere.
     pub async fn grant_revocation(&self) {
         self.holds.store(true, Ordering::SeqCst);
-        let rules = shipped("rbac-revocation.yaml");
-        let binding = "kind: ClusterRoleBinding\nmetadata: {name: tokenward-revocation";
-        assert!(rules.contains(binding), "{rules}");
+        self.grant_here("revocation");
+        self.until_allowed(FINALIZER, true).await;
+    }
+
+    /// Lets the operator restart workloads and nudge pods here.
+    pub async fn grant_workloads(&self) {
+        self.grant_here("workloads");
+        self.until_allowed(("patch", "apps", "deployments", "", ""), true).await;
+        self.until_allowed(("list", "", "pods", "", ""), true).await;
+    }
+
+    /// Binds the role of a shipped file in this namespace only.
+    fn grant_here(&self, role: &str) {
+        let rules = shipped(&format!("rbac-{role}.yaml"));
+        let binding = format!("kind: ClusterRoleBinding\nmetadata: {{name: tokenward-{role}");
+        assert!(rules.contains(&binding), "{rules}");
         let here = format!(
-            "kind: RoleBinding\nmetadata: {{name: tokenward-revocation, namespace: {}",
+            "kind: RoleBinding\nmetadata: {{name: tokenward-{role}, namespace: {}",
             self.namespace
         );
-        kubectl(&["apply", "--server-side", "-f", "-"], &rules.replace(binding, &here));
-        self.until_allowed(FINALIZER, true).await;
+        kubectl(&["apply", "--server-side", "-f", "-"], &rules.replace(&binding, &here));
     }
 
     /// Takes that away.

@@ -7,7 +7,7 @@ use tokenward::api::OAuthClientTokenStatus;
 use tokenward::api::conditions::{self, FRESH, READY};
 
 use super::search::Needles;
-use super::sources;
+use super::{shapes, sources};
 use crate::harness::{OPERATOR_NAMESPACE, World, kubectl, try_kubectl};
 
 /// A secret that the provider does not know, with what escaping has to do with.
@@ -57,6 +57,7 @@ impl Scenario {
         let operator = world.operator(&[&LEVEL[..], &["--log-format", "json"]].concat());
         scenario.answers().await;
         scenario.changes().await;
+        shapes::play(&scenario).await;
         assert_eq!(operator.terminate().await.code(), Some(0));
         scenario
     }
@@ -72,7 +73,7 @@ impl Scenario {
     }
 
     /// A provider, credentials and a token, all of one name.
-    fn apply_token(&self, name: &str, (provider, credentials): (Value, Value)) {
+    pub(super) fn apply_token(&self, name: &str, (provider, credentials): (Value, Value)) {
         let mut list = vec![
             object("OAuthProvider", name, json!({"spec": provider})),
             object(
@@ -88,7 +89,7 @@ impl Scenario {
         self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": list}));
     }
 
-    async fn until_reason(&self, name: &str, type_: &str, reason: &str) {
+    pub(super) async fn until_reason(&self, name: &str, type_: &str, reason: &str) {
         let is = |status: &OAuthClientTokenStatus| {
             conditions::find(&status.conditions, type_).is_some_and(|c| c.reason == reason)
         };
@@ -359,7 +360,7 @@ impl Drop for Scenario {
     }
 }
 
-fn oauth2_provider() -> Value {
+pub(super) fn oauth2_provider() -> Value {
     json!({"preset": "oauth2", "variables": {"tokenUrl": "http://SIM/oauth2/token"},
         "limits": {"minInterval": "1s"}})
 }

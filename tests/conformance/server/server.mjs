@@ -26,7 +26,7 @@ const load = (name) => import(pathToFileURL(resolve(name)));
 const [{ default: Provider, errors }, jose] = [await load('oidc-provider'), await load('jose')];
 
 const keys = makeKeys();
-const world = { Provider, errors, jose, keys, issuers: new Map(), accounts: new Map(), log: [] };
+const world = { Provider, errors, jose, keys, issuers: new Map(), accounts: new Map(), log: [], underWay: 0 };
 
 async function listen(server, scheme) {
   // Longer than any run of tokenward: no idle connection is closed under a request that is on its way.
@@ -41,7 +41,11 @@ async function listen(server, scheme) {
   server.on('request', (request, response) => {
     if (request.url.startsWith('/test/')) controlled(request, response);
     else if (request.url === '/bearer/token') bearer(request, callback, response);
-    else callback(request, response);
+    else {
+      world.underWay += 1;
+      response.once('close', () => { world.underWay -= 1; });
+      callback(request, response);
+    }
   });
   return port;
 }

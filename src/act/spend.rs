@@ -1,0 +1,267 @@
+//! Using up a credential that each use renews: never twice at once, never before it is known that
+//! the answer can be kept. What is noted, and when, is decided in `decide/rotation.rs`.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use tracing::info;
+
+use super::accounts::Pass;
+use super::ask::{Asked, Terms};
+use super::renewal::{Conclusion, Former, Kept, ROUNDS, Writing, generation, restless, seed};
+use super::supply::Supplied;
+use super::{Edge, Engine};
+use crate::api::Intent;
+use crate::decide::{
+    Award, Bid, Origin, SecretKey, class_of_silence, loss_remark, send_by, silence_remark,
+};
+use crate::error::{Class, Error, Reason};
+use crate::oauth::Renewed;
+use crate::watch::Materials;
+
+/// No answer is larger; so what is kept of one has room, if this has.
+const ROOM: usize = 64 * 1024;
+
+/// Who asks, and with what.
+#[derive(Clone, Copy)]
+pub(super) struct Spender<'a> {
+    /// The token that it is for: `NAMESPACE/NAME`.
+    pub(super) token: &'a str,
+    pub(super) materials: &'a Materials,
+    /// The credentials that are used up; `None` where none are.
+    pub(super) credentials: Option<&'a SecretKey>,
+    /// What lets us ask the provider.
+    pub(super) pass: Option<&'a Pass>,
+}
+
+impl<E: Edge> Engine<E> {
+    /// Asks as [`Engine::ask`] does. Where that uses up what it is made from, it is our turn and the
+    /// answer can be kept, and is. An error says that nothing was asked.
+    pub(super) async fn spend(
+        &self,
+        spender: Spender<'_>,
+        supplied: &mut Supplied,
+        first: Option<&str>,
+    ) -> Result<Asked, Error> {
+        let materials = spender.materials;
+        let Some(credentials) = spender.credentials else {
+            let terms = Terms { first, pass: spender.pass, send_by: None };
+            return Ok(self.ask(materials, &mut supplied.supplies, terms).await);
+        };
+        // What the issuer tells is found out before: under an intent there is no time for it.
+        if let Err(error) = self.occasion(materials, TimeDelta::zero()).await {
+            return Ok(Asked { issued: Some(Err(error)), ..Asked::default() });
+        }
+        let mut is_second = false;
+        loop {
+            let intent = self.turn((spender, credentials), supplied).await?;
+            let asked = match self.clock.now() <= send_by(&intent) {
+                true => {
+                    let terms =
+                        Terms { first, pass: spender.pass, send_by: Some(send_by(&intent)) };
+                    self.ask(materials, &mut supplied.supplies, terms).await
+                }
+                false => Asked { issued: Some(Err(too_late(credentials))), ..Asked::default() },
+            };
+            let ended = self.end((spender, credentials), (supplied, intent), asked).await?;
+            match ended {
+                Some(asked) => return Ok(asked),
+                None if !is_second && self.may_ask_again(spender.pass).await => is_second = true,
+                None => return Err(restless(credentials)),
+            }
+        }
+    }
+
+    /// Waits for nobody: notes that it is our turn, if it is, and that the answer can be kept.
+    async fn turn(
+        &self,
+        (spender, credentials): (Spender<'_>, &SecretKey),
+        supplied: &mut Supplied,
+    ) -> Result<Intent, Error> {
+        let seed = seed(&supplied.supplies.credentials, &self.digester);
+        for _ in 0..ROUNDS {
+            let found = supplied.kept.take();
+            let origin = found.as_ref().map_or(Origin::Credentials, |kept| kept.origin(&seed));
+            let spends = generation(&seed, &supplied.supplies.renewed, &self.digester);
+            let bid = Bid {
+                holder: &self.renewals.holder,
+                token: spender.token,
+                spends: &spends,
+                now: self.clock.now(),
+                timeout: delta(self.transport.longest()),
+            };
+            let open = found.as_ref().and_then(|kept| kept.intent.as_ref());
+            let intent = match bid.turn(open) {
+                Award::Wait { until } => return Err(in_use(open, (credentials, until - bid.now))),
+                Award::Spend(intent) => intent,
+            };
+            if let Some(open) = open.filter(|open| open.holder != intent.holder) {
+                info!(%credentials, former = open.holder, "taking over from a process that is gone");
+            }
+            let found = found.unwrap_or_else(|| Kept { seed: seed.clone(), ..Kept::default() });
+            let noted = match origin {
+                // By today's digest key.
+                Origin::Kept => Kept { seed: seed.clone(), ..found },
+                Origin::Former | Origin::Credentials => found,
+            };
+            if self.note(credentials, noted, &intent).await? {
+                return Ok(intent);
+            }
+            supplied.kept = self.edge.renewed(credentials).await?;
+            supplied.supplies.renewed = go_on(supplied.kept.as_ref(), &seed);
+        }
+        Err(restless(credentials))
+    }
+
+    /// Writes an intent, after it has turned out that what may come of it can be written, too.
+    /// `false` where what is kept has changed meanwhile.
+    async fn note(
+        &self,
+        credentials: &SecretKey,
+        kept: Kept,
+        intent: &Intent,
+    ) -> Result<bool, Error> {
+        // The store is made first: that something can be made does not mean that it can be changed.
+        let version = match &kept.version {
+            Some(version) => Some(version.clone()),
+            None => self.edge.keep(credentials, &kept, Writing::Real).await?,
+        };
+        let Some(version) = version else { return Ok(false) };
+        let kept = Kept { version: Some(version), ..kept };
+        let large = Renewed { refresh_token: Some(placeholder()), ..kept.renewed.clone() };
+        let answered = Kept { renewed: large, ..kept.clone() };
+        if self.edge.keep(credentials, &answered, Writing::Rehearsed).await?.is_none() {
+            return Ok(false);
+        }
+        let noted = Kept { intent: Some(intent.clone()), ..kept };
+        Ok(self.edge.keep(credentials, &noted, Writing::Real).await?.is_some())
+    }
+
+    /// What an answer means, or that it did not come. `None` where something newer is there to be
+    /// asked with.
+    async fn end(
+        &self,
+        (spender, credentials): (Spender<'_>, &SecretKey),
+        (supplied, intent): (&mut Supplied, Intent),
+        asked: Asked,
+    ) -> Result<Option<Asked>, Error> {
+        // The process ends: nobody knows.
+        let Some(issued) = &asked.issued else { return Ok(Some(asked)) };
+        let error = match issued {
+            Err(error) if asked.renewed.is_empty() => error.clone(),
+            _ => return Ok(Some(self.answered(credentials, (supplied, intent), asked).await)),
+        };
+        let error = if error.class() == Class::Ambiguous {
+            self.unanswered(spender.materials, &intent, error)
+        } else if refuses(spender.materials, &error) {
+            if self.has_newer(credentials, supplied, &intent).await {
+                return Ok(None);
+            }
+            let key = if spender.materials.endpoint.needs().current {
+                "access_token"
+            } else {
+                "refresh_token"
+            };
+            let told = error.with_remark(&loss_remark(&intent, (key, &credentials.to_string())));
+            self.release(credentials, intent).await;
+            told
+        } else {
+            self.release(credentials, intent).await;
+            error
+        };
+        Ok(Some(Asked { issued: Some(Err(error)), ..asked }))
+    }
+
+    /// The answer is kept before anything else is done with it.
+    async fn answered(
+        &self,
+        credentials: &SecretKey,
+        (supplied, intent): (&Supplied, Intent),
+        asked: Asked,
+    ) -> Asked {
+        let former = supplied.supplies.renewed.clone();
+        let renewed = Renewed {
+            refresh_token: asked.renewed.refresh_token.clone().or(former.refresh_token),
+            access_token: asked.renewed.access_token.clone().or(former.access_token),
+        };
+        let seed = seed(&supplied.supplies.credentials, &self.digester);
+        let news = Some(Former { seed, renewed });
+        match self.conclude(credentials, Conclusion { intent, news }).await {
+            Ok(()) => asked,
+            Err(error) => Asked { issued: Some(Err(error)), ..asked },
+        }
+    }
+
+    fn unanswered(&self, materials: &Materials, intent: &Intent, error: Error) -> Error {
+        let reuse = materials.endpoint.refresh_token_reuse().map(delta);
+        let class = class_of_silence(intent, reuse, self.clock.now());
+        let error = error.with_class(class);
+        match class {
+            Class::Ambiguous => error.with_remark(&silence_remark(intent)),
+            _ => error,
+        }
+    }
+
+    /// Whether another process, or a person, has written something newer than what was refused.
+    async fn has_newer(
+        &self,
+        credentials: &SecretKey,
+        supplied: &mut Supplied,
+        intent: &Intent,
+    ) -> bool {
+        let Ok(Some(kept)) = self.edge.renewed(credentials).await else { return false };
+        let seed = seed(&supplied.supplies.credentials, &self.digester);
+        let renewed = kept.go_on(&seed);
+        let is_newer = generation(&seed, &renewed, &self.digester) != intent.spends;
+        if is_newer {
+            info!(%credentials, "refused, but somebody has kept a newer one meanwhile");
+            supplied.kept = Some(kept);
+            supplied.supplies.renewed = renewed;
+        }
+        is_newer
+    }
+
+    /// Nothing was used up. Where an earlier answer is missing, that remains so.
+    async fn release(&self, credentials: &SecretKey, intent: Intent) {
+        if intent.unanswered == 0 {
+            // It says itself what went wrong, and is remembered.
+            let _ = self.conclude(credentials, Conclusion { intent, news: None }).await;
+        }
+    }
+}
+
+/// From where credentials of this seed go on.
+pub(super) fn go_on(kept: Option<&Kept>, seed: &str) -> Renewed {
+    kept.map(|kept| kept.go_on(seed)).unwrap_or_default()
+}
+
+/// Whether what was to be used up is refused.
+fn refuses(materials: &Materials, error: &Error) -> bool {
+    let current = materials.endpoint.needs().current && error.blames_client();
+    error.class() == Class::Permanent && (error.refuses_grant() || current)
+}
+
+fn placeholder() -> SecretString {
+    "-".repeat(ROOM).into()
+}
+
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+fn in_use(open: Option<&Intent>, (credentials, wait): (&SecretKey, TimeDelta)) -> Error {
+    let (holder, token) = open.map_or(("", ""), |open| (&open.holder, &open.token));
+    let message = format!(
+        "another process ({holder}, for {token}) is using up what is renewed of Secret {credentials}: \
+         it is waited for"
+    );
+    Error::new(Reason::RefreshTokenInUse, message).with_retry_after(wait.to_std().ok())
+}
+
+fn too_late(credentials: &SecretKey) -> Error {
+    let message = format!(
+        "nothing was asked: to note what is about to be used up of Secret {credentials} took too long"
+    );
+    Error::new(Reason::WriteFailed, message)
+}

@@ -1,0 +1,58 @@
+use rstest::rstest;
+
+use super::super::ControllerRef;
+use super::*;
+
+const API: &str = "tokenward.dev/v1alpha1";
+
+fn us() -> Owner {
+    Owner::parse("OAuthClientToken/web/shop/new").unwrap()
+}
+
+fn controller(api_version: &str, kind: &str, name: &str, uid: &str) -> ControllerRef {
+    ControllerRef {
+        api_version: api_version.into(),
+        kind: kind.into(),
+        name: name.into(),
+        uid: uid.into(),
+    }
+}
+
+#[rstest]
+#[case::by_uid(Some(controller(API, "OAuthClientToken", "shop", "new")), None, Holder::Us)]
+#[case::restored_reference(
+    Some(controller(API, "OAuthClientToken", "shop", "old")),
+    None,
+    Holder::Us
+)]
+#[case::restored_annotation(None, Some("OAuthClientToken/web/shop/old"), Holder::Us)]
+#[case::by_annotation(None, Some("OAuthClientToken/web/shop/new"), Holder::Us)]
+#[case::a_sibling(Some(controller(API, "OAuthClientToken", "other", "x")), Some("OAuthClientToken/web/other/x"), Holder::Another("OAuthClientToken \"other\"".into()))]
+#[case::a_sibling_that_retains(None, Some("OAuthClientToken/web/other/x"), Holder::Another("OAuthClientToken \"other\"".into()))]
+#[case::copied_from_elsewhere(None, Some("OAuthClientToken/prod/shop/x"), Holder::Another("OAuthClientToken \"shop\"".into()))]
+#[case::another_controller(Some(controller("apps/v1", "Deployment", "shop", "x")), Some("OAuthClientToken/web/shop/new"), Holder::Another("Deployment \"shop\"".into()))]
+#[case::unreadable(None, Some("nonsense"), Holder::Another("something that is not tokenward".into()))]
+#[case::a_stranger(None, None, Holder::Another("something that is not tokenward".into()))]
+fn whose(
+    #[case] controller: Option<ControllerRef>,
+    #[case] owner: Option<&str>,
+    #[case] expected: Holder,
+) {
+    let mut target = TargetMeta { controller, ..TargetMeta::default() };
+    if let Some(owner) = owner {
+        target.annotations.insert(OWNER.into(), owner.into());
+    }
+    assert_eq!(holder(&target, &us()), expected);
+}
+
+#[test]
+fn consent_is_for_one_name_and_never_overrides_a_controller() {
+    let mut target = TargetMeta::default();
+    target.annotations.insert(ALLOW.into(), "shop".into());
+    assert_eq!(holder(&target, &us()), Holder::Consenting);
+    target.controller = Some(controller("apps/v1", "Deployment", "shop", "x"));
+    assert!(matches!(holder(&target, &us()), Holder::Another(_)));
+    target.controller = None;
+    target.annotations.insert(ALLOW.into(), "other".into());
+    assert!(matches!(holder(&target, &us()), Holder::Another(_)));
+}

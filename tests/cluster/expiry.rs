@@ -1,0 +1,102 @@
+//! When a token is refreshed, and what is told and done when it could not be.
+
+use chrono::TimeDelta;
+use k8s_openapi::api::core::v1::Secret;
+use provider_simulator::{Behaviour, Fault, System};
+use tokenward::api::conditions::{self, FRESH, READY};
+
+use crate::harness::{Lane, World};
+
+/// A token that cannot be replaced before it expires: the provider takes longer than that.
+/// Tells how often it was asked before.
+async fn hanging<'w>(world: &'w World, name: &str, on_expiry: &str) -> (Lane<'w>, usize) {
+    let lane = Lane::new(world, name, Behaviour::living(10)).await;
+    Lane::apply(world, std::slice::from_ref(&lane), "limits: {minInterval: 1s}");
+    world.patch(&format!("oct/{name}"), &format!(r#"{{"spec": {{"onExpiry": "{on_expiry}"}}}}"#));
+    lane.until_fresh().await;
+    lane.set(Behaviour::failing(Fault::Hang));
+    let before = lane.requests().len();
+    (lane, before)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expiry_is_told_while_the_provider_hangs_and_the_token_leaves_where_that_is_wanted() {
+    let world = World::new("expiry").await;
+    let _operator = world.operator(&["--request-timeout", "20"]);
+    let (kept, removed) =
+        futures::join!(hanging(&world, "kept", "Keep"), hanging(&world, "removed", "Remove"));
+    for (lane, before) in [&kept, &removed] {
+        let expired = (READY, "False", "TokenExpired");
+        let message = world.until_condition(&lane.name, expired).await;
+        assert!(message.starts_with("the token expired at "), "{message}");
+        let status = lane.until(|_| true).await;
+        let ready = conditions::find(&status.conditions, READY).unwrap();
+        let told = ready.last_transition_time.0.as_second();
+        assert!(told >= status.token.unwrap().expires_at.timestamp(), "not before");
+        // The one that expires unseen was told while nothing had come of the request yet.
+        assert_eq!(status.consecutive_failures, 0, "{}", lane.name);
+        assert!(lane.requests().len() <= before + 1, "{}", lane.name);
+    }
+    let (_, data) = world.secret("kept").await;
+    assert!(data.contains_key("access_token"), "it stays where nothing else is asked for");
+    let emptied = |secret: Option<&Secret>| {
+        secret.is_some_and(|secret| {
+            secret.data.as_ref().is_none_or(std::collections::BTreeMap::is_empty)
+        })
+    };
+    let emptied = world.until::<Secret>("removed", emptied).await.unwrap();
+    let annotations = emptied.metadata.annotations.unwrap();
+    assert!(annotations.contains_key("tokenward.dev/expires-at"), "{annotations:?}");
+    // All is well again by itself once the provider answers.
+    for (lane, _) in [&kept, &removed] {
+        lane.set(Behaviour::default());
+    }
+    for (lane, _) in [&kept, &removed] {
+        world.until_ready(&lane.name).await;
+        let (_, token) = lane.target().await;
+        assert!(lane.sim.is_active(&token), "{}", lane.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_spec_says_when_to_refresh() {
+    let world = World::new("refresh").await;
+    let _operator = world.operator(&[]);
+    let lane = Lane::new(&world, "timely", Behaviour::living(300)).await;
+    Lane::apply(&world, std::slice::from_ref(&lane), "limits: {minInterval: 1s}");
+    let wait = |status: &tokenward::api::OAuthClientTokenStatus| {
+        let token = status.token.as_ref().unwrap();
+        (status.next_attempt_at.unwrap() - token.issued_at).num_seconds()
+    };
+    // 140 s before its end for volumes, jittered by 5 %.
+    let status = lane.until_fresh().await;
+    assert!((152..=168).contains(&wait(&status)), "{status:?}");
+    world.patch("oct/timely", r#"{"spec": {"refresh": {"lead": "4m"}}}"#);
+    let earlier = lane.until(|status| wait(status) < 100).await;
+    assert!((48..=72).contains(&wait(&earlier)), "{earlier:?}");
+    assert_eq!(lane.requests().len(), 1, "a changed lead asks for nothing");
+    // 60 s for readers that are told at once.
+    world.patch("oct/timely", r#"{"spec": {"refresh": {"lead": null, "delivery": "Watch"}}}"#);
+    lane.ask("1").await;
+    let watched = lane.until(|s| s.last_handled_refresh_request.as_deref() == Some("1")).await;
+    assert!((236..=244).contains(&wait(&watched)), "{watched:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_and_a_clock_that_is_off_are_told() {
+    let world = World::new("gap").await;
+    let _operator = world.operator(&[]);
+    let skewed = Behaviour::living(3600).with(Fault::DateSkew { seconds: -90 });
+    let lane = Lane::new(&world, "gap", skewed).await;
+    let limits = "limits: {minInterval: 1s, sameTokenUntil: 0s}";
+    Lane::apply(&world, std::slice::from_ref(&lane), limits);
+    let message = world.until_condition("gap", (FRESH, "True", "GapExpected")).await;
+    assert!(message.contains("may see an expired one for up to 90 s"), "{message}");
+    let skew = message.split("the provider's clock is ").nth(1).unwrap();
+    let seconds: i64 = skew.split(' ').next().unwrap().parse().unwrap();
+    assert!((85..=95).contains(&seconds) && skew.contains("s behind ours"), "{message}");
+    let status = lane.until(|_| true).await;
+    let after = status.next_attempt_at.unwrap() - status.token.unwrap().expires_at;
+    assert_eq!(after, TimeDelta::seconds(1), "to ask sooner gains nothing");
+    assert_eq!(lane.sim.requests_of(System::Oauth2).len(), 1);
+}
