@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::act::{Case, Edge, Engine};
 use crate::api::OAuthClientToken;
-use crate::api::conditions::Stamp;
+use crate::api::conditions::{self, Stamp};
 use crate::clock::Clock;
 use crate::decide::{Lesson, Outcome, Plan, decide, meanwhile};
 use crate::error::Error;
@@ -86,8 +86,14 @@ async fn carry_out<S: Station>(station: &S, case: &Case, plan: Plan) -> Option<O
     let mut work = Box::pin(station.engine().carry_out(case, plan));
     let now = station.clock().now();
     let expiry = case.snapshot.facts.held.as_ref().map(|held| held.expires_at);
-    let Some(expiry) = expiry.filter(|expiry| *expiry > now) else { return work.await };
+    // One that is over is told as well, where the status knows nothing of it.
+    let told = station.ledger().written(uid(&case.snapshot.token)).conditions;
+    let untold = conditions::is_true(&told, conditions::READY);
+    let Some(expiry) = expiry.filter(|expiry| *expiry > now || untold) else {
+        return work.await;
+    };
     tokio::select! {
+        biased;
         outcome = &mut work => return outcome,
         () = tokio::time::sleep((expiry - now).to_std().unwrap_or_default()) => {}
     }

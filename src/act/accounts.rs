@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::book::Book;
 use crate::clock::Clock;
-use crate::decide::{Account, Caller, Health, HeldBack, Lane, Memory, Next, Turns, Urgency};
+use crate::decide::{Account, Caller, Health, HeldBack, Lane, Memory, Next, Turn, Turns, Urgency};
 use crate::error::{Error, Reason};
 
 /// Nobody waits longer for a place without a word in the status.
@@ -137,9 +137,7 @@ impl Accounts {
     }
 
     fn busy(&self, application: &Application) -> HeldBack {
-        let message = "more tokens wait for the provider than it is asked for at once";
-        let error = Error::new(Reason::ProviderBusy, message);
-        let held_back = HeldBack { until: self.clock.now() + PAUSE, error };
+        let held_back = busy(self.clock.now());
         self.with(application, |account, _| account.hold(&application.caller, held_back.clone()));
         held_back
     }
@@ -155,6 +153,10 @@ impl Accounts {
             let now = self.clock.now();
             let Origin { turns, accounts, .. } = served;
             let next = turns.next(|lane, waiting| {
+                // Who has given up takes no place from those who still wait.
+                if waiting.told.is_closed() {
+                    return Turn::HeldBack(busy(now));
+                }
                 account(accounts, &lane.account, (remembered, self.since, now))
                     .judge(&waiting.caller, now)
             });
@@ -241,6 +243,12 @@ fn patience(urgency: Urgency, now: DateTime<Utc>) -> Duration {
 
 impl Pass {
     /// Whether the request may be made for which this place was given; it is counted.
+    /// It was counted, but nothing was asked.
+    pub(super) fn give_back(&self) {
+        let Application { caller, .. } = &self.application;
+        self.accounts.with(&self.application, |account, _| account.give_back(caller));
+    }
+
     pub(super) fn spend(&self) -> bool {
         let Self { application, began, .. } = self;
         self.accounts
@@ -282,4 +290,9 @@ impl Drop for Pass {
         drop(state);
         self.accounts.serve(&self.application.origin);
     }
+}
+
+fn busy(now: DateTime<Utc>) -> HeldBack {
+    let message = "more tokens wait for the provider than it is asked for at once";
+    HeldBack { until: now + PAUSE, error: Error::new(Reason::ProviderBusy, message) }
 }

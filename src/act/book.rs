@@ -18,6 +18,10 @@ use crate::error::{Error, Reason};
 /// How often a write is tried that somebody else was faster than.
 const ROUNDS: usize = 10;
 
+/// Accounts of one namespace that are written down. All of them share one Secret: what one tenant
+/// does must leave room for the others.
+const PER_NAMESPACE: usize = 64;
+
 /// What was last read or written.
 #[derive(Default)]
 pub(super) struct Book {
@@ -43,6 +47,9 @@ pub struct Version(
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 struct Written {
+    /// Whose token was the first to use it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    namespace: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     silent_until: Option<DateTime<Utc>>,
     /// By the window's length in milliseconds.
@@ -111,6 +118,9 @@ impl Accounts {
             if page.version.is_none() {
                 self.read(edge, &mut page).await.map_err(Refusal::Failed)?;
             }
+            if !page.has_room_for(application) {
+                return Err(Refusal::Failed(crowded(&caller.namespace)));
+            }
             let wanted = self.waiting(application).saturating_add(1);
             let name = &application.lane.account;
             let known = page.accounts.get(name).map(Written::memory).unwrap_or_default();
@@ -120,7 +130,7 @@ impl Accounts {
                     Ok((account.reserve(caller, wanted, now)?, account.memory()))
                 })
                 .map_err(|_: HeldBack| Refusal::HeldBack)?;
-            let written = self.write(edge, &mut page, (name, &memory)).await;
+            let written = self.write(edge, &mut page, (application, &memory)).await;
             self.with(application, |account, now| match written {
                 Ok(true) => account.grant(caller, batch),
                 _ => account.recall(&known, now),
@@ -138,11 +148,17 @@ impl Accounts {
         &self,
         edge: &E,
         page: &mut MutexGuard<'_, Page>,
-        (name, memory): (&str, &Memory),
+        (application, memory): (&Application, &Memory),
     ) -> Result<bool, Error> {
         let now = self.clock.now();
         let mut accounts = page.accounts.clone();
-        accounts.insert(name.to_owned(), Written::of(memory));
+        let written = accounts.entry(application.lane.account.clone()).or_default();
+        let first = std::mem::take(&mut written.namespace);
+        let namespace = match first.is_empty() {
+            true => application.caller.namespace.clone(),
+            false => first,
+        };
+        *written = Written { namespace, ..Written::of(memory) };
         accounts.retain(|_, written| written.matters(now));
         let text = serde_json::to_vec(&accounts).map_err(|_| damaged())?;
         // Until it is known what became of the write, the page is not.
@@ -170,7 +186,10 @@ impl Accounts {
                 let written = page.accounts.get(name).map(Written::memory).unwrap_or_default();
                 let memory =
                     Memory { silent_until: written.silent_until.max(Some(until)), ..written };
-                self.write(edge, &mut page, (name, &memory)).await
+                if !page.has_room_for(application) {
+                    return Err(crowded(&application.caller.namespace));
+                }
+                self.write(edge, &mut page, (application, &memory)).await
             };
             match kept.await {
                 Ok(true) => return,
@@ -184,10 +203,27 @@ impl Accounts {
     }
 }
 
+impl Page {
+    fn has_room_for(&self, application: &Application) -> bool {
+        let namespace = &application.caller.namespace;
+        let of_it = self.accounts.values().filter(|written| written.namespace == *namespace);
+        self.accounts.contains_key(&application.lane.account) || of_it.count() < PER_NAMESPACE
+    }
+}
+
+fn crowded(namespace: &str) -> Error {
+    let message = format!(
+        "namespace {namespace:?} asks more than {PER_NAMESPACE} accounts at providers whose requests \
+         are counted: use fewer credentials or hosts, or wait until some are over"
+    );
+    Error::new(Reason::BudgetExhausted, message)
+}
+
 impl Written {
     fn of(memory: &Memory) -> Self {
         let windows = memory.windows.iter().filter(|(_, parts)| !parts.is_empty());
         Self {
+            namespace: String::new(),
             silent_until: memory.silent_until,
             windows: windows.map(|(length, p)| (length.num_milliseconds(), p.clone())).collect(),
         }

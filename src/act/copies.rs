@@ -5,7 +5,7 @@ use futures::stream::{self, StreamExt};
 use tracing::{debug, info};
 
 use super::engine::{rendered, target_write, times, without_token};
-use super::{Case, Edge, Engine};
+use super::{Case, Edge, Engine, Otherwise};
 use crate::api::ClusterOAuthClientToken;
 use crate::decide::{CopyChange, CopyOutcome, CopyStep, Rivals, Snapshot};
 use crate::error::{Error, Reason};
@@ -94,10 +94,14 @@ impl<E: Edge> Engine<E> {
         let inputs = grant.facts.attempted.clone().unwrap_or_default();
         let case = Case { snapshot, materials: None, shape: spread.shape.clone() };
         let (held, rendered) = match (&step.change, shown) {
-            (CopyChange::Write(held), Some(shown)) => (held, rendered(&case, shown)?),
-            (CopyChange::Withdraw(held), _) => (held, without_token(&case, held)),
+            (CopyChange::Write(held), Some(shown)) => {
+                (held, (rendered(&case, shown)?, inputs, Otherwise::LookAgain))
+            }
+            (CopyChange::Withdraw(held), _) => {
+                (held, (without_token(&case, held), inputs, Otherwise::LetBe))
+            }
             _ => return Ok(()),
         };
-        self.edge.write(target_write(&case, held, (rendered, inputs))).await
+        self.edge.write(target_write(&case, held, rendered)).await
     }
 }

@@ -17,7 +17,7 @@ use super::spend::Spender;
 use super::supply::{Supplied, credentials, renewed_of};
 use super::turn::Entry;
 use super::witness::Witness;
-use super::{Case, Edge, TargetWrite};
+use super::{Case, Edge, Otherwise, TargetWrite};
 use crate::api::annotations::{
     CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, REFRESH_AT, SHAPE, format_time,
     whole_seconds,
@@ -158,6 +158,9 @@ impl<E: Edge> Engine<E> {
                 return Some(Outcome::Failed { error, attempt: self.attempt(case) });
             }
         }
+        if self.stopping.is_cancelled() {
+            return None;
+        }
         self.ask_and_publish(case, (materials, supplied, pass), order).await
     }
 
@@ -188,6 +191,7 @@ impl<E: Edge> Engine<E> {
             Ok(asked) => asked,
             // Nothing was asked.
             Err(error) => {
+                pass.iter().for_each(Pass::give_back);
                 return Some(Outcome::Failed { error, attempt: self.attempt(case) });
             }
         };
@@ -246,7 +250,7 @@ impl<E: Edge> Engine<E> {
         let Ok(rendered) = rendered(case, &shown) else {
             return Outcome::NotRendered { shape: shape_of(case) };
         };
-        match self.write(case, &held, (rendered, inputs)).await {
+        match self.write(case, &held, (rendered, inputs, Otherwise::LookAgain)).await {
             Ok(()) => {
                 self.nudge(case).await;
                 Outcome::WrittenAgain { held }
@@ -258,7 +262,8 @@ impl<E: Edge> Engine<E> {
     /// Takes the keys of an expired token out of its target; whose it is and since when stays told.
     async fn withdraw(&self, case: &Case, held: HeldToken) -> Outcome {
         let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        match self.write(case, &held, (without_token(case, &held), inputs)).await {
+        let rendered = (without_token(case, &held), inputs, Otherwise::LetBe);
+        match self.write(case, &held, rendered).await {
             Ok(()) => {
                 self.nudge(case).await;
                 Outcome::Withdrawn
@@ -303,10 +308,11 @@ impl<E: Edge> Engine<E> {
             times: times(&held),
             outputs: issued.outputs,
         };
-        self.write(case, &held, (rendered(case, &shown)?, inputs.to_owned())).await?;
+        let rendered = (rendered(case, &shown)?, inputs.to_owned(), Otherwise::LookAgain);
+        self.write(case, &held, rendered).await?;
         let hindered = self.nudge(case).await;
         info!(
-            namespace = case.snapshot.owner().namespace,
+            namespace = case.snapshot.namespace(),
             name = case.snapshot.owner().name,
             expires_at = format_time(held.expires_at),
             refresh_at = format_time(held.refresh_at),
@@ -319,9 +325,9 @@ impl<E: Edge> Engine<E> {
         &self,
         case: &Case,
         held: &HeldToken,
-        (rendered, inputs): (Rendered, String),
+        (rendered, inputs, otherwise): (Rendered, String, Otherwise),
     ) -> Result<(), Error> {
-        let write = target_write(case, held, (rendered, inputs));
+        let write = target_write(case, held, (rendered, inputs, otherwise));
         self.edge.write(write).await
     }
 
@@ -364,7 +370,7 @@ pub struct Tools {
 pub(super) fn target_write(
     case: &Case,
     held: &HeldToken,
-    (rendered, inputs): (Rendered, String),
+    (rendered, inputs, otherwise): (Rendered, String, Otherwise),
 ) -> TargetWrite {
     let Rendered { type_, labels, annotations, data } = rendered;
     let owner = case.snapshot.owner();
@@ -388,7 +394,7 @@ pub(super) fn target_write(
     let policies = (target.creation_policy, target.deletion_policy);
     let key = case.secret_key(&held.secret_name);
     let seen = case.snapshot.target.clone();
-    TargetWrite { key, owner, policies, type_, labels, annotations, data, seen }
+    TargetWrite { key, owner, policies, type_, labels, annotations, data, seen, otherwise }
 }
 
 /// A token in the shape that its target declares.

@@ -99,6 +99,17 @@ pub struct TargetWrite {
     pub data: Data,
     /// The target as it was when this was decided.
     pub seen: Option<TargetMeta>,
+    /// What to do where it is not so any more.
+    pub otherwise: Otherwise,
+}
+
+/// What becomes of a write whose target is not as it was when that was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It is looked at again, and written if it still may be: a new token is worth it.
+    LookAgain,
+    /// It is let be; the next decision sees what it is.
+    LetBe,
 }
 
 /// Where tokens are written to and credentials come from.

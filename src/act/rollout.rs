@@ -34,14 +34,14 @@ impl<E: Edge> Engine<E> {
                 Ok(Restarts::Done(None)) => info!(%target, %workload, "it reads the new token"),
                 Ok(Restarts::Done(Some(remark))) => remarks.push(remark),
                 Ok(Restarts::Later(at)) => later = Some(later.map_or(at, |other| other.min(at))),
-                Ok(Restarts::Failed(error)) | Err(error) => {
+                Ok(Restarts::Failed(error, _)) | Err(error) => {
                     warn!(%target, %workload, %error, "it could not be restarted");
                     failed = Some(error);
                 }
             }
         }
         let restarts = match (failed, later) {
-            (Some(error), _) => Restarts::Failed(error),
+            (Some(error), later) => Restarts::Failed(error, later),
             (None, Some(at)) => Restarts::Later(at),
             (None, None) => Restarts::Done((!remarks.is_empty()).then(|| remarks.join("; "))),
         };
@@ -56,7 +56,8 @@ impl<E: Edge> Engine<E> {
         let Some(held) = order.held.clone().filter(|held| restarts && unknown(held)) else {
             return order;
         };
-        let data = self.edge.read(&case.target_key(), &case.snapshot.owner()).await;
+        let place = case.secret_key(&held.secret_name);
+        let data = self.edge.read(&place, &case.snapshot.owner()).await;
         let token = data.ok().flatten().and_then(|mut data| data.remove(keys::ACCESS_TOKEN));
         let fingerprint = token.map(|token| self.digester.token(&token));
         FetchOrder { held: Some(HeldToken { fingerprint, ..held }), ..order }

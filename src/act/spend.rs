@@ -56,6 +56,10 @@ impl<E: Edge> Engine<E> {
         let mut is_second = false;
         loop {
             let intent = self.turn((spender, credentials), supplied).await?;
+            if self.stopping.is_cancelled() {
+                self.release(credentials, intent).await;
+                return Ok(Asked::default());
+            }
             let asked = match self.clock.now() <= send_by(&intent) {
                 true => {
                     let terms =
@@ -67,8 +71,9 @@ impl<E: Edge> Engine<E> {
             let ended = self.end((spender, credentials), (supplied, intent), asked).await?;
             match ended {
                 Some(asked) => return Ok(asked),
-                None if !is_second && self.may_ask_again(spender.pass).await => is_second = true,
-                None => return Err(restless(credentials)),
+                None if is_second => return Err(restless(credentials)),
+                None if self.may_ask_again(spender.pass).await => is_second = true,
+                None => return Err(newer(credentials)),
             }
         }
     }
@@ -251,12 +256,20 @@ fn delta(duration: Duration) -> TimeDelta {
 }
 
 fn in_use(open: Option<&Intent>, (credentials, wait): (&SecretKey, TimeDelta)) -> Error {
-    let (holder, token) = open.map_or(("", ""), |open| (&open.holder, &open.token));
+    let holder = open.map_or("", |open| &open.holder);
     let message = format!(
-        "another process ({holder}, for {token}) is using up what is renewed of Secret {credentials}: \
-         it is waited for"
+        "another process ({holder}) is using up what is renewed of Secret {credentials}: it is waited \
+         for"
     );
     Error::new(Reason::RefreshTokenInUse, message).with_retry_after(wait.to_std().ok())
+}
+
+fn newer(credentials: &SecretKey) -> Error {
+    let message = format!(
+        "what is renewed of Secret {credentials} was refused, and a newer one is there: it is asked with \
+         as soon as the provider may be asked again"
+    );
+    Error::new(Reason::ProviderThrottled, message)
 }
 
 fn too_late(credentials: &SecretKey) -> Error {

@@ -12,8 +12,8 @@ use kube::{Resource, ResourceExt};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::TargetWrite;
 use super::cluster::{ClusterEdge, refuse_privileged, write_failed};
+use super::{Otherwise, TargetWrite};
 use crate::api::annotations::Owner;
 use crate::api::{CreationPolicy, DeletionPolicy, MANAGED_BY, MANAGER, OAuthClientToken};
 use crate::decide::{
@@ -51,6 +51,7 @@ impl ClusterEdge {
                     return Ok(());
                 }
                 Round::OtherType => return Err(other_type(write)),
+                Round::Changed if write.otherwise == Otherwise::LetBe => return Ok(()),
                 Round::Changed => {
                     let found = self.look(&write.key).await?;
                     seen = found.map(|meta| meta.seen_by(&write.owner));
@@ -71,7 +72,12 @@ impl ClusterEdge {
         if let Claim::Refused(error) = claim {
             return Err(error);
         }
-        let Some(meta) = seen else { return self.create(write).await };
+        let Some(meta) = seen else {
+            return match write.otherwise {
+                Otherwise::LookAgain => self.create(write).await,
+                Otherwise::LetBe => Ok(Round::Changed),
+            };
+        };
         if meta.wants_a_look(&write.owner) {
             self.inspect_target(&write.key).await?;
         }

@@ -102,6 +102,7 @@ impl ClusterEdge {
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &target.namespace);
+        let mut refused = None;
         let mut page = ListParams::default().fields("status.phase=Running").limit(PAGE);
         loop {
             let pods = self.call(api.list(&page)).await.map_err(|e| not_nudged(target, &e))?;
@@ -112,13 +113,14 @@ impl ClusterEdge {
             let nudges: Vec<_> = readers.map(|pod| self.nudge_one(&api, pod, now)).collect();
             let mut nudges = stream::iter(nudges).buffer_unordered(AT_ONCE);
             while let Some(nudged) = nudges.next().await {
-                nudged.map_err(|error| not_nudged(target, &error))?;
+                refused = refused.or(nudged.err());
             }
             match pods.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
-                None => return Ok(()),
+                None => break,
             }
         }
+        refused.map_or(Ok(()), |error| Err(not_nudged(target, &error)))
     }
 
     async fn nudge_one(
@@ -180,7 +182,7 @@ fn denied(wanted: &Restart<'_>, error: &ApiError) -> Error {
             Reason::WorkloadDenied,
             format!(
                 "spec.target.restart: {workload} could not be restarted: let tokenward get and \
-                 patch it (deploy/rbac-workloads.yaml)"
+                 patch it (deploy/rbac-workloads.yaml), if no admission policy forbids it"
             ),
         ),
         _ => {

@@ -189,6 +189,13 @@ impl Account {
         true
     }
 
+    /// A request that was written down was not made: another may be.
+    pub fn give_back(&mut self, caller: &Caller) {
+        if let Some(batch) = self.batches.get_mut(&caller.namespace) {
+            batch.left = batch.left.saturating_add(1);
+        }
+    }
+
     fn count(&mut self, caller: &Caller, now: DateTime<Utc>) {
         for (_, counted) in self.windows.iter_mut().filter(|(length, _)| !is_kept(**length)) {
             counted.window.count(&caller.namespace, 1, now);

@@ -61,6 +61,15 @@ fn removing(life: i64) -> Scene {
 #[case::suspended(removing(99).suspended(), 99, Wait(None))]
 #[case::not_ours(removing(99).target(Some(foreign())), 99, Wait(None))]
 #[case::it_went_wrong_a_moment_ago(set_back(removing(99), 99), 100, Wait(Some(104)))]
+// Part of it is not as it was written, and nobody can be asked for another.
+#[case::damaged(
+    removing(99).damaged(|target| target.owned_keys.retain(|key| key != "token_type")).means(Err(error(Reason::ProviderNotFound))),
+    98,
+    Wait(Some(99))
+)]
+// What cannot be withdrawn keeps nothing else from its turn.
+#[case::it_went_wrong_and_another_can_be_had(set_back(removing(99).min_interval(1), 99), 105, Told::Fetch)]
+#[case::it_went_wrong_and_none_can(set_back(removing(99), 99), 105, Told::Withdraw)]
 #[case::nobody_can_be_asked(removing(99).means(Err(error(Reason::ProviderNotFound))), 99, Told::Withdraw)]
 fn an_expired_token_leaves_where_that_is_asked_for(
     #[case] scene: Scene,
@@ -70,5 +79,6 @@ fn an_expired_token_leaves_where_that_is_asked_for(
     assert_eq!(scene.told(second), expected);
     // It is the same while a request is under way.
     let (_, withdraw) = meanwhile(&scene.0, at(second));
-    assert_eq!(withdraw.is_some(), expected == Told::Withdraw);
+    let leaves = matches!(expected, Told::Withdraw | Told::Fetch);
+    assert_eq!(withdraw.is_some(), leaves);
 }

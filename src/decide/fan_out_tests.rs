@@ -226,7 +226,7 @@ fn one_that_fails_is_tried_again_later_and_told_of_the_second_time() {
 
 #[test]
 fn whoever_undoes_a_copy_again_and_again_is_given_way_to() {
-    let mut all = world(3600, &["a"]);
+    let mut all = world(864_000, &["a"]);
     let mut facts = learn_copy(CopyFacts::default(), &outcome(None), lesson(10));
     all.memory.insert(key("a"), facts.clone());
     // Undone at once: mended at once, the first time.

@@ -264,8 +264,9 @@ fn same_token_until(facts: &Facts, held: &HeldToken, asked_at: DateTime<Utc>) ->
     let left = (former.expires_at - asked_at).max(TimeDelta::zero());
     match (held.repeated, former.repeated) {
         (true, _) => known.filter(|until| left > *until),
-        (false, true) => known.max(Some(left)),
-        (false, false) => known,
+        // After an outage it is not known since when another one could have been had.
+        (false, true) if facts.consecutive_failures == 0 => known.max(Some(left)),
+        (false, _) => known,
     }
 }
 

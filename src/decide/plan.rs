@@ -147,20 +147,13 @@ impl FetchOrder {
 /// for nobody. The verdicts are the state of things.
 pub fn meanwhile(snapshot: &Snapshot, now: DateTime<Utc>) -> (Verdicts, Option<Plan>) {
     let view = View::new(snapshot, now);
-    let withdraw = match snapshot.token.spec.suspend {
-        true => None,
-        false => view.withdraw(),
-    };
-    (view.verdicts(None), withdraw)
+    (view.verdicts(None), view.withdraw())
 }
 
 /// What is due besides keeping the token fresh.
 fn chore(view: &View<'_>) -> Option<Plan> {
-    let revoke = || {
-        let due = view.facts.revoke_at.is_some_and(|at| at <= view.now);
-        due.then_some(Plan::Revoke)
-    };
-    view.withdraw().or_else(revoke).or_else(|| view.leave()).or_else(|| view.restart())
+    let revoke = view.facts.revoke_at.is_some_and(|at| at <= view.now);
+    revoke.then_some(Plan::Revoke).or_else(|| view.leave()).or_else(|| view.restart())
 }
 
 /// Decides. `random` is in `0.0..1.0`.
@@ -178,8 +171,9 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
     if let Some(chore) = chore(&view) {
         return chore;
     }
+    let withdraw = view.withdraw();
     if let Err(error) = &snapshot.shape {
-        return view.refuse(error);
+        return withdraw.unwrap_or_else(|| view.refuse(error));
     }
     if view.wants_a_look() {
         return match view.is_set_back() {
@@ -187,7 +181,7 @@ pub fn decide(snapshot: &Snapshot, now: DateTime<Utc>, random: f64) -> Plan {
             false => Plan::Inspect,
         };
     }
-    let mend = view.mend();
+    let mend = withdraw.or_else(|| view.mend());
     // What failed to be mended must not keep everything else from its turn.
     if let (Some(mend), None) = (&mend, &snapshot.facts.setback) {
         return mend.clone();

@@ -51,8 +51,8 @@ pub enum Restarts {
     Done(Option<String>),
     /// Some have to wait until then.
     Later(DateTime<Utc>),
-    /// Some could not be restarted.
-    Failed(Error),
+    /// Some could not be restarted, and others may have to wait until then.
+    Failed(Error, Option<DateTime<Utc>>),
 }
 
 /// Whether a workload is to be restarted for a change of its token.
@@ -135,14 +135,16 @@ pub(super) fn rolled_out(
         Restarts::Later(until) => {
             Rollout { changed_at, done: false, failures, until, remark: None }
         }
-        Restarts::Failed(error) => {
+        Restarts::Failed(error, others) => {
             let failures = failures.saturating_add(1);
             let backoff = Backoff { failures, remaining: None, ..backoff };
             Rollout {
                 changed_at,
                 done: false,
                 failures,
-                until: after(now, backoff.after(&error)),
+                until: others
+                    .unwrap_or(DateTime::<Utc>::MAX_UTC)
+                    .min(after(now, backoff.after(&error))),
                 remark: Some(error.message().to_owned()),
             }
         }
@@ -202,7 +204,7 @@ mod tests {
     #[case::later(restarted(changed(), 10, Restarts::Later(at(60))), 11, Wait(Some(60)))]
     #[case::later(restarted(changed(), 10, Restarts::Later(at(60))), 60, Told::Restart)]
     #[case::failed(
-        restarted(changed(), 10, Restarts::Failed(error(Reason::WriteFailed))),
+        restarted(changed(), 10, Restarts::Failed(error(Reason::WriteFailed), None)),
         11,
         Wait(Some(15))
     )]

@@ -14,7 +14,7 @@ use super::snapshot::{Means, Outline, Snapshot};
 use super::target::claim_of;
 use crate::api::OnExpiry;
 use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, format_time};
-use crate::error::{Error, Reason};
+use crate::error::{Class, Error, Reason};
 
 /// Clocks of two machines differ by less. What is remembered from a later time than this was
 /// written by a clock that was wrong, and nothing counted from it is to be believed.
@@ -147,7 +147,18 @@ impl<'a> View<'a> {
 
     /// The expired token is taken out of its target, where the spec asks for that and it is there.
     pub(super) fn withdraw(&self) -> Option<Plan> {
-        let held = self.facts.held.as_ref().filter(|held| held.expires_at <= self.now)?;
+        let held = self.to_withdraw().filter(|held| held.expires_at <= self.now)?;
+        (!self.is_set_back()).then(|| Plan::Withdraw(held.clone()))
+    }
+
+    /// When that is, as long as it lies ahead.
+    fn withdraws_at(&self) -> Option<DateTime<Utc>> {
+        self.to_withdraw().map(|held| held.expires_at)
+    }
+
+    /// The token that is not to be left in its target when it expires.
+    fn to_withdraw(&self) -> Option<&'a HeldToken> {
+        let held = self.facts.held.as_ref()?;
         let wanted = self.snapshot.token.spec.on_expiry == OnExpiry::Remove;
         let there = !self.is_refused()
             && held.secret_name == self.snapshot.secret_name()
@@ -155,7 +166,7 @@ impl<'a> View<'a> {
                 let kept = self.shape().map(|shape| &shape.kept_keys);
                 !meta.owned_keys.iter().all(|key| kept.is_some_and(|kept| kept.contains(key)))
             });
-        (wanted && there && !self.is_set_back()).then(|| Plan::Withdraw(held.clone()))
+        (wanted && there && !self.snapshot.token.spec.suspend).then_some(held)
     }
 
     /// When the provider is to be asked next.
@@ -272,17 +283,17 @@ impl<'a> View<'a> {
     /// Waits until the provider may be asked, and tells why it may not yet.
     pub(super) fn held_back(&self, held_back: &HeldBack) -> Plan {
         let HeldBack { until, error } = held_back;
-        if error.reason() != Reason::CircuitOpen {
-            return self.wait(Some(*until), Some(error));
-        }
-        // What the last attempt came to says more than that a circuit is open.
-        let told = match &self.facts.failure {
+        let is_open = error.reason() == Reason::CircuitOpen;
+        // What the last attempt came to says more than that a circuit is open, and a refusal more
+        // than anything that holds the next attempt back.
+        let failure = self.facts.failure.as_ref();
+        let told = match failure.filter(|f| is_open || f.class() == Class::Permanent) {
             Some(failure) if failure.message().contains(error.message()) => failure.clone(),
             Some(failure) => failure.clone().with_remark(error.message()),
             None => error.clone(),
         };
         match self.wait(Some(*until), Some(&told)) {
-            Plan::Wait { until, next_attempt_at, verdicts } => {
+            Plan::Wait { until, next_attempt_at, verdicts } if is_open => {
                 let look_again = after(self.now, schedule::LOOK_AGAIN);
                 let until = until.map(|until| until.min(look_again));
                 Plan::Wait { until, next_attempt_at, verdicts }
@@ -306,6 +317,7 @@ impl<'a> View<'a> {
         let wake_ups = [
             next_attempt_at,
             good.map(|held| held.expires_at),
+            self.withdraws_at(),
             overdue.map(|held| held.refresh_at),
             self.mend_at(),
             self.set_back_until(),

@@ -12,8 +12,8 @@ use secrecy::SecretString;
 
 use super::atomic::{ignore_missing, read_target, remove_target, write_file, write_target};
 use super::{Source, is_segment};
-use crate::act::{Edge, Kept, Restart, TargetWrite, Version, Writing};
-use crate::api::annotations::{OWNER, Owner};
+use crate::act::{Edge, Kept, Otherwise, Restart, TargetWrite, Version, Writing};
+use crate::api::annotations::{ISSUED_AT, OWNER, Owner};
 use crate::api::{OAuthClientToken, ServiceAccountRef};
 use crate::decide::{
     ControllerRef, FinalizerChange, Holder, Restarts, SecretKey, TargetMeta, holder, not_owned,
@@ -92,6 +92,13 @@ impl LocalEdge {
 
     fn accounts_file(&self) -> PathBuf {
         self.out.join(".tokenward").join("accounts.json")
+    }
+
+    /// Whether a target holds the token that it held when the write was decided.
+    fn is_as_it_was(&self, write: &TargetWrite) -> Result<bool, Error> {
+        let found = self.look(&write.key)?;
+        let issued_at = found.as_ref().and_then(|meta| meta.annotations.get(ISSUED_AT));
+        Ok(issued_at.is_some() && issued_at == write.annotations.get(ISSUED_AT))
     }
 
     fn own(&self, key: &SecretKey, owner: &Owner) -> Result<Holder, Error> {
@@ -173,6 +180,9 @@ impl Edge for LocalEdge {
     async fn write(&self, write: TargetWrite) -> Result<(), Error> {
         if let Holder::Another(whose) = self.own(&write.key, &write.owner)? {
             return Err(not_owned(&write.key.name, &whose));
+        }
+        if write.otherwise == Otherwise::LetBe && !self.is_as_it_was(&write)? {
+            return Ok(());
         }
         let failed = |error: io::Error| {
             Error::new(Reason::WriteFailed, format!("{} could not be written: {error}", write.key))
