@@ -242,13 +242,13 @@ fn patience(urgency: Urgency, now: DateTime<Utc>) -> Duration {
 }
 
 impl Pass {
-    /// Whether the request may be made for which this place was given; it is counted.
     /// It was counted, but nothing was asked.
     pub(super) fn give_back(&self) {
         let Application { caller, .. } = &self.application;
         self.accounts.with(&self.application, |account, _| account.give_back(caller));
     }
 
+    /// Whether the request may be made for which this place was given; it is counted.
     pub(super) fn spend(&self) -> bool {
         let Self { application, began, .. } = self;
         self.accounts
@@ -295,4 +295,41 @@ impl Drop for Pass {
 fn busy(now: DateTime<Utc>) -> HeldBack {
     let message = "more tokens wait for the provider than it is asked for at once";
     HeldBack { until: now + PAUSE, error: Error::new(Reason::ProviderBusy, message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::decide::Quota;
+
+    fn application(token: &str) -> Application {
+        let quotas = vec![Quota { window: TimeDelta::seconds(5), requests: 9 }];
+        let namespace = "web".to_owned();
+        let lane = Lane { account: "account".to_owned(), namespace: namespace.clone() };
+        let urgency = Urgency::First;
+        let caller = Caller { token: token.to_owned(), namespace, urgency, quotas };
+        Application { origin: "https://id.example".to_owned(), lane, caller }
+    }
+
+    #[tokio::test]
+    async fn who_gave_up_takes_no_place_from_those_who_wait() {
+        let accounts = Arc::new(Accounts::new(Clock::system()));
+        let mut passes = Vec::new();
+        for n in 0..8 {
+            passes.extend(accounts.enter(application(&n.to_string())).await.ok());
+        }
+        assert_eq!(passes.len(), 8, "as many as an origin has places");
+        for gone in ["a", "b", "c"] {
+            assert!(accounts.enter(application(gone)).now_or_never().is_none());
+        }
+        let mut waiting = pin!(accounts.enter(application("d")));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(passes.pop());
+        // The ninth request of nine.
+        assert!(waiting.now_or_never().is_some_and(|entered| entered.is_ok()));
+    }
 }

@@ -75,6 +75,11 @@ impl ClusterEdge {
         work.await
     }
 
+    /// When there is a place among the restarts of all workloads, where there is none now.
+    pub(super) fn restarts_full_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner).full_until(now)
+    }
+
     /// Takes a place among the restarts of all workloads, or tells when there is one.
     pub(super) fn take_restart(&self, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
         self.restarts.lock().unwrap_or_else(PoisonError::into_inner).take(now)

@@ -51,6 +51,10 @@ impl ClusterEdge {
     pub(super) async fn restart_of(&self, wanted: Restart<'_>) -> Result<Restarts, Error> {
         let Restart { workload: reference, target, changed_at, now } = wanted;
         let api = self.workloads(&target.namespace, reference.kind);
+        // Many may wait for a place: none of them asks the API server for nothing.
+        if let Some(at) = self.restarts_full_until(now) {
+            return Ok(Restarts::Later(at));
+        }
         let told =
             |what: &str| Restarts::Done(Some(format!("spec.target.restart: {reference} {what}")));
         let found = self.call(api.get_opt(&reference.name)).await;

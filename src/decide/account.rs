@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::breaker::{Breaker, Health, Urgency};
+use super::schedule::after;
 use super::window::{Parts, Quota, Window, is_kept};
 use crate::error::{Error, Reason};
 
@@ -18,6 +19,8 @@ const USER_MEMORY: TimeDelta = TimeDelta::minutes(5);
 const HELD_MEMORY: TimeDelta = TimeDelta::minutes(1);
 /// Reserved at once, at most this part of a quota: so much is lost in a crash.
 const LARGEST_BATCH: u32 = 20;
+/// The longest silence that is obeyed, and what two clocks may differ.
+const LONGEST_BELIEVED: TimeDelta = TimeDelta::minutes(62);
 
 /// A token that wants to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -272,7 +275,9 @@ impl Account {
     }
 
     fn silence(&self, now: DateTime<Utc>) -> Option<HeldBack> {
-        let until = self.silent_until.filter(|until| *until > now)?;
+        // No silence is longer: what lies farther ahead was written down by a clock that was wrong.
+        let believed = |until: &DateTime<Utc>| *until <= after(now, LONGEST_BELIEVED);
+        let until = self.silent_until.filter(|until| *until > now).filter(believed)?;
         let message = "the provider asked for silence, which holds for all that share these \
                        credentials";
         Some(HeldBack { until, error: Error::new(Reason::ProviderThrottled, message) })

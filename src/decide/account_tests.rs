@@ -122,6 +122,26 @@ fn silence_holds_for_all_tokens_and_over_a_restart() {
 }
 
 #[test]
+fn a_silence_that_a_wrong_clock_wrote_down_is_not_kept() {
+    let mut account = Account::new(at(0));
+    account.silence_until(at(30 * 24 * 3600));
+    assert_eq!(ask(&mut account, &caller("a", "web", &[]), 1), None);
+}
+
+#[test]
+fn what_was_counted_and_not_asked_may_be_asked() {
+    let caller = caller("a", "web", &[quota(3600, 1)]);
+    let mut account = Account::new(at(0));
+    assert_eq!(account.judge(&caller, at(0)), Turn::Go);
+    let batch = account.reserve(&caller, 1, at(0)).unwrap();
+    account.grant(&caller, batch);
+    assert!(account.spend(&caller, at(0), at(0)));
+    assert!(!account.spend(&caller, at(0), at(0)));
+    account.give_back(&caller);
+    assert!(account.spend(&caller, at(0), at(0)));
+}
+
+#[test]
 fn one_probe_at_a_time_and_the_most_urgent_first() {
     let mut account = Account::new(at(0));
     let first = caller("first", "web", &[]);

@@ -88,14 +88,18 @@ pub struct Spacing {
 }
 
 impl Spacing {
+    /// When there is a place, where there is none now.
+    pub fn full_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let at = after(self.next?.max(now), -SPACING * (BURST - 1));
+        (at > now).then_some(at)
+    }
+
     /// Takes a place, or tells when there is one.
     pub fn take(&mut self, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
-        let next = self.next.unwrap_or(now).max(now);
-        let at = after(next, -SPACING * (BURST - 1));
-        if at > now {
+        if let Some(at) = self.full_until(now) {
             return Err(at);
         }
-        self.next = Some(after(next, SPACING));
+        self.next = Some(after(self.next.unwrap_or(now).max(now), SPACING));
         Ok(())
     }
 }
