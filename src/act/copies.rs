@@ -4,7 +4,7 @@
 use futures::stream::{self, StreamExt};
 use tracing::{debug, info};
 
-use super::engine::{rendered, target_write, times, without_token};
+use super::publish::{rendered, target_write, times, without_token};
 use super::{Case, Edge, Engine, Otherwise};
 use crate::api::ClusterOAuthClientToken;
 use crate::decide::{CopyChange, CopyOutcome, CopyStep, Rivals, Snapshot};

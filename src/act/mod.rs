@@ -12,6 +12,7 @@ mod engine;
 mod finalizer;
 mod gates;
 mod kept;
+mod publish;
 mod rehearsal;
 mod renewal;
 mod retired;
