@@ -75,7 +75,8 @@ impl<E: Edge> Engine<E> {
         if let Err(error) = &done {
             debug!(secret = %step.key, %error, "a copy could not be brought up to date");
         }
-        CopyOutcome { key: step.key.clone(), issued_at, error: done.err() }
+        let (key, known) = (step.key.clone(), step.seen.is_some());
+        CopyOutcome { key, known, issued_at, error: done.err() }
     }
 
     async fn write_copy(

@@ -22,7 +22,7 @@ use super::{
 /// The kind's name, as owner references and owner annotations have it.
 pub const CLUSTER_TOKEN: &str = "ClusterOAuthClientToken";
 
-/// What the name of a master copy ends in. No other Secret's name does: CRD rules keep it for them.
+/// What the name of a master copy ends in. CRD rules keep other targets and credentials from it.
 const MASTER_SUFFIX: &str = ".coct.tokenward.dev";
 
 /// As many failures as a status names.
@@ -53,10 +53,6 @@ pub const NAMED_FAILURES: usize = 20;
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Fresh")].reason"#, priority = 1),
     validation = Rule::new("size(self.metadata.name) <= 200")
         .message("the name of a ClusterOAuthClientToken has at most 200 characters: that of its master copy is made from it"),
-    validation = Rule::new("!has(self.spec.target) || !has(self.spec.target.secretName) || !self.spec.target.secretName.endsWith('.coct.tokenward.dev')")
-        .message("names that end in .coct.tokenward.dev are those of master copies: set spec.target.secretName to another name"),
-    validation = Rule::new("!has(self.spec.credentialsSecretRef) || !self.spec.credentialsSecretRef.name.endsWith('.coct.tokenward.dev')")
-        .message("names that end in .coct.tokenward.dev are those of master copies: name the credentials Secret otherwise"),
     validation = Rule::new("!has(self.spec.target) || !has(self.spec.target.creationPolicy) || self.spec.target.creationPolicy != 'Merge'")
         .message("a ClusterOAuthClientToken's Secrets are its own: leave spec.target.creationPolicy out, or use an OAuthClientToken in the namespace whose Secret is to have the keys"),
     validation = Rule::new("!has(self.spec.target) || !has(self.spec.target.restart) || size(self.spec.target.restart) == 0")

@@ -199,11 +199,13 @@ impl ProviderKind {
 
 /// The Secret that holds a client's credentials. Its namespace is never a choice of the one who
 /// writes this.
-#[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(Deserialize, Serialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsRef {
     /// The Secret's name.
     #[schemars(schema_with = "schema::object_name")]
+    #[x_kube(validation = Rule::new("!self.endsWith('.coct.tokenward.dev')")
+        .message("names that end in .coct.tokenward.dev are those of master copies, which hold no credentials: name another Secret"))]
     pub name: String,
     /// The keys that hold the client's secret, in the order in which they are tried, so that a
     /// rotation has no gap; `client_secret` alone by default.

@@ -94,6 +94,8 @@ pub enum CopyChange {
 pub struct CopyOutcome {
     /// The copy.
     pub key: SecretKey,
+    /// Whether a Secret was known to be there.
+    pub known: bool,
     /// The token that was to be written, by the time of its issue.
     pub issued_at: Option<DateTime<Utc>>,
     /// Why it was not done.
@@ -275,8 +277,8 @@ impl CopyFacts {
 #[must_use]
 pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson<'_>) -> CopyFacts {
     match &outcome.error {
-        // Whose it is shows in the next snapshot.
-        Some(error) if error.reason() == Reason::SecretNotOwned => facts,
+        // Whose a Secret is that nobody knew of shows in the next snapshot.
+        Some(error) if error.reason() == Reason::SecretNotOwned && !outcome.known => facts,
         Some(error) => {
             let times = facts.setback.map_or(0, |setback| setback.times).saturating_add(1);
             let min_interval = LEAST_WAIT;

@@ -203,7 +203,7 @@ fn lesson(second: i64) -> Lesson<'static> {
 }
 
 fn outcome(error: Option<Error>) -> CopyOutcome {
-    CopyOutcome { key: key("a"), issued_at: Some(at(0)), error }
+    CopyOutcome { key: key("a"), known: true, issued_at: Some(at(0)), error }
 }
 
 #[test]
@@ -222,6 +222,17 @@ fn one_that_fails_is_tried_again_later_and_told_of_the_second_time() {
     all.memory.insert(key("a"), failed(facts, 13));
     assert_eq!(reasons(&all, 13), [("a".to_owned(), "WriteFailed")]);
     assert_eq!(steps(&all, 13), ["b/write"]);
+}
+
+#[test]
+fn a_strangers_secret_that_nobody_knew_of_is_judged_at_once_and_any_other_later() {
+    let found = |known| {
+        let refused = CopyOutcome { known, ..outcome(Some(error(Reason::SecretNotOwned))) };
+        learn_copy(CopyFacts::default(), &refused, lesson(10)).setback.is_none()
+    };
+    assert!(found(false));
+    // One of ours whose type cannot be changed, for there is more in it: no reason to spin.
+    assert!(!found(true));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::sourced::Sourced;
 use crate::api::{ClusterOAuthClientToken, ClusterOAuthProvider, ProviderKind, Usage};
 use crate::decide::client;
 use crate::oauth::Asking;
+use crate::watch::shape;
 
 const SELECTOR: &str = "spec.namespaceSelector";
 
@@ -17,10 +18,15 @@ impl Check<'_> {
         if let Err(error) = token.object.selector() {
             self.say(token, SELECTOR, format!("cannot be read: {error}"));
         }
+        let platform = self.platform_namespace;
+        let endpoint = self.endpoints.get(&(kind, key.clone())).cloned();
+        let pattern = token.object.pattern(platform);
+        if let Err(error) = shape(&pattern.spec, endpoint.as_deref()) {
+            self.report(token, &error);
+        }
         if !self.provider_exists(token, kind, &key) {
             return;
         }
-        let platform = self.platform_namespace;
         let Some(provider) = self.manifests.cluster_providers.get(&key) else { return };
         self.admission_of(token, &provider.object);
         let grant = token.object.grant(platform);
@@ -28,7 +34,7 @@ impl Check<'_> {
             Ok(credentials) => credentials,
             Err(error) => return self.report(token, &error),
         };
-        let Some(endpoint) = self.endpoints.get(&(kind, key)).cloned() else { return };
+        let Some(endpoint) = endpoint else { return };
         if let Err(error) = endpoint.check(&Asking::of(&grant.spec)) {
             self.report(token, &error);
         }

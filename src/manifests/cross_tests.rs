@@ -231,6 +231,9 @@ fn a_cluster_token_is_held_to_its_providers_usage() {
     assert_says(&[&closed, &all], &["x.yaml:…: …spec.providerRef.name: …admits no namespace"]);
     let odd = "  namespaceSelector: {matchExpressions: [{key: team, operator: Like}]}";
     assert_says(&[PLATFORM, &cluster_token(odd)], &["x.yaml:…: …cannot be read"]);
+    let odd =
+        "  namespaceSelector: {}\n  target: {template: {data: {config: '{{ acess_token }}'}}}";
+    assert_says(&[PLATFORM, &cluster_token(odd)], &["x.yaml:…: …spec.target.template…acess_token"]);
     let lost = all.replace("name: shared", "name: shard");
     assert_says(&[PLATFORM, &lost], &["x.yaml:…: warning: …did you mean \"shared\"?"]);
 }

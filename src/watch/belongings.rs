@@ -48,16 +48,12 @@ impl Belongings {
 
 /// Whose a Secret is: its controller's, or, where it has none, that of its annotation.
 fn owner(meta: &TargetMeta) -> Option<String> {
-    match &meta.controller {
-        Some(controller) => {
-            let ours = controller.api_version.split('/').next() == Some(GROUP);
-            (ours && controller.kind == CLUSTER_TOKEN).then(|| controller.name.clone())
-        }
-        None => {
-            let owner = meta.annotations.get(OWNER).and_then(|value| Owner::parse(value))?;
-            (owner.kind == CLUSTER_TOKEN).then_some(owner.name)
-        }
+    if let Some(controller) = &meta.controller {
+        let ours = controller.api_version.split('/').next() == Some(GROUP);
+        return (ours && controller.kind == CLUSTER_TOKEN).then(|| controller.name.clone());
     }
+    let owner = meta.annotations.get(OWNER).and_then(|value| Owner::parse(value))?;
+    (owner.kind == CLUSTER_TOKEN).then_some(owner.name)
 }
 
 #[cfg(test)]

@@ -139,37 +139,10 @@ impl Caches {
         wait_for(&caches.tokens).await;
         wait_for(&caches.providers).await;
         if caches.settings.cluster_kinds {
-            let watches = vec![events(Api::all(client.clone()))];
-            caches.spawn(
-                watches,
-                (caches.cluster_providers.clone(), cluster_writer),
-                (&outlet, Self::on_cluster_provider),
-            );
-            let watches = vec![events(Api::all(client.clone()))];
-            caches.spawn(
-                watches,
-                (caches.namespaces.clone(), namespace_writer),
-                (&outlet, Self::on_namespace),
-            );
-            wait_for(&caches.cluster_providers).await;
-            wait_for(&caches.namespaces).await;
-            let watches = vec![events(Api::all(client.clone()))];
-            caches.spawn(
-                watches,
-                (caches.cluster_tokens.clone(), cluster_token_writer),
-                (&outlet, Self::on_cluster_token),
-            );
-            wait_for(&caches.cluster_tokens).await;
+            let writers = (cluster_writer, namespace_writer, cluster_token_writer);
+            caches.fill_cluster_kinds(client, writers, &outlet).await;
         }
-        // Only now is it known which Secrets matter, so that one list finds all of them. Copies say
-        // themselves whose they are.
-        for token in caches.tokens.state() {
-            caches.secrets.refer(&Trigger::of(&token), caches.secrets_of(&token));
-        }
-        for token in caches.cluster_tokens.state() {
-            let grant = Trigger::Grant(token.name_any());
-            caches.secrets.refer(&grant, caches.secrets_of_grant(&token));
-        }
+        caches.refer_all();
         caches.watch_secrets(client, &outlet).await;
         for token in caches.tokens.state() {
             outlet.send(Trigger::of(&token));
@@ -178,6 +151,48 @@ impl Caches {
             outlet.send_both(&token);
         }
         caches
+    }
+
+    async fn fill_cluster_kinds(
+        self: &Arc<Self>,
+        client: &Client,
+        (providers, namespaces, tokens): (
+            Writer<ClusterOAuthProvider>,
+            Writer<PartialObjectMeta<Namespace>>,
+            Writer<ClusterOAuthClientToken>,
+        ),
+        outlet: &Outlet,
+    ) {
+        self.spawn(
+            vec![events(Api::all(client.clone()))],
+            (self.cluster_providers.clone(), providers),
+            (outlet, Self::on_cluster_provider),
+        );
+        self.spawn(
+            vec![events(Api::all(client.clone()))],
+            (self.namespaces.clone(), namespaces),
+            (outlet, Self::on_namespace),
+        );
+        self.spawn(
+            vec![events(Api::all(client.clone()))],
+            (self.cluster_tokens.clone(), tokens),
+            (outlet, Self::on_cluster_token),
+        );
+        wait_for(&self.cluster_providers).await;
+        wait_for(&self.namespaces).await;
+        wait_for(&self.cluster_tokens).await;
+    }
+
+    /// Only once all is known that refers to Secrets, it is known which of them matter, so that
+    /// one list finds all of them. Copies say themselves whose they are.
+    fn refer_all(&self) {
+        for token in self.tokens.state() {
+            self.secrets.refer(&Trigger::of(&token), self.secrets_of(&token));
+        }
+        for token in self.cluster_tokens.state() {
+            let grant = Trigger::Grant(token.name_any());
+            self.secrets.refer(&grant, self.secrets_of_grant(&token));
+        }
     }
 
     /// The tokens.
