@@ -134,3 +134,85 @@ pub fn cluster_status(
 fn overrides(said: &Verdict, own: &Condition) -> bool {
     said.status == "True" || own.status == "True"
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::api::conditions::{Holds, set};
+    use crate::error::{Error, Reason};
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn stamp() -> Stamp {
+        Stamp { now: at(100), generation: Some(3) }
+    }
+
+    /// A grant of which these are said.
+    fn grant(conditions: [(&str, Holds, &'static str); 2]) -> OAuthClientTokenStatus {
+        let mut status = OAuthClientTokenStatus::default();
+        for (type_, holds, reason) in conditions {
+            set(&mut status.conditions, type_, Verdict::new(holds, reason, reason), stamp());
+        }
+        status
+    }
+
+    fn good() -> OAuthClientTokenStatus {
+        grant([(READY, Holds::Yes, "TokenValid"), (FRESH, Holds::Yes, "Refreshed")])
+    }
+
+    fn tally(selected: usize, failed: usize) -> Tally {
+        let error = |n| (format!("ns{n:02}"), Error::new(Reason::WriteFailed, "refused"));
+        Tally {
+            selected,
+            ready: selected - failed,
+            expires_at: Some(at(900)),
+            failures: (0..failed).map(error).collect(),
+        }
+    }
+
+    fn status(
+        grant: &OAuthClientTokenStatus,
+        tally: Option<&Tally>,
+    ) -> ClusterOAuthClientTokenStatus {
+        cluster_status(grant, (tally, "copy"), &ClusterOAuthClientTokenStatus::default(), stamp())
+    }
+
+    fn reasons(status: &ClusterOAuthClientTokenStatus) -> Vec<&str> {
+        status.grant.conditions.iter().map(|condition| condition.reason.as_str()).collect()
+    }
+
+    #[test]
+    fn as_many_failures_are_named_as_the_schema_holds() {
+        let status = status(&good(), Some(&tally(200, 50)));
+        assert_eq!(
+            status.namespaces,
+            Some(NamespaceCounts { selected: 200, ready: 150, failed: 50 })
+        );
+        let named: Vec<_> = status.failures.iter().map(|failure| &*failure.namespace).collect();
+        assert_eq!((named.len(), named[0], named[19]), (20, "ns00", "ns19"));
+        assert_eq!(reasons(&status), ["NamespacesFailed", "NamespacesFailed"]);
+    }
+
+    #[test]
+    fn what_is_amiss_with_the_grant_says_more_than_that_nobody_has_its_token() {
+        let refused =
+            grant([(READY, Holds::No, "AccessDenied"), (FRESH, Holds::No, "AccessDenied")]);
+        let nobody = Tally { selected: 2, ..Tally::default() };
+        assert_eq!(reasons(&status(&refused, Some(&nobody))), ["AccessDenied", "AccessDenied"]);
+        assert_eq!(reasons(&status(&good(), Some(&nobody))), ["Pending", "Refreshed"]);
+    }
+
+    #[test]
+    fn what_cannot_be_told_stays_as_it_was() {
+        let before = status(&good(), Some(&tally(3, 1)));
+        let lost =
+            grant([(READY, Holds::Yes, "TokenValid"), (FRESH, Holds::No, "ProviderNotFound")]);
+        let after = cluster_status(&lost, (None, "copy"), &before, stamp());
+        assert_eq!((after.namespaces, &after.failures), (before.namespaces, &before.failures));
+        assert_eq!(reasons(&after), ["TokenValid", "ProviderNotFound"]);
+    }
+}

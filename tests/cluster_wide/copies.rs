@@ -87,17 +87,27 @@ async fn copies_have_the_shape_and_the_policies_that_are_declared() {
     let namespace = fleet.namespace("a");
     fleet.until_secret((&namespace, "renamed"), holds(&text(&found, "access_token"))).await;
     assert_eq!(fleet.requests(), 1);
+}
 
-    // Retained, copies outlive their owner, and are its successor's.
+#[tokio::test]
+async fn copies_that_are_retained_outlive_their_owner_and_are_its_successors() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let fleet = Fleet::new("retained").await;
+    let _operator = fleet.world.bare_operator(&LOOPBACK);
+    fleet.add(&["a"]);
+    fleet.apply_token(&json!({}));
+    fleet.until_copy("a", |copy| copy.is_some_and(is_owned)).await;
     fleet.patch(&json!({"target": {"deletionPolicy": "Retain"}}));
-    let released = |secret: Option<&Secret>| secret.is_some_and(|secret| !is_owned(secret));
-    fleet.until_secret((&namespace, "renamed"), released).await;
+    fleet.until_copy("a", |copy| copy.is_some_and(|copy| !is_owned(copy))).await;
     kubectl(&["delete", "coct", fleet.name()], "");
+    let master = fleet.master();
     fleet.until_secret((OPERATOR_NAMESPACE, &master), |secret| secret.is_none()).await;
-    fleet.until_secret((&namespace, "renamed"), holds(&text(&found, "access_token"))).await;
-    fleet.apply_token(&json!({"target": {"secretName": "renamed"}}));
+    let retained = text(&copy(&fleet, "a").await, "access_token");
+    assert!(fleet.world.sim.is_active(&retained));
+    // Another of the same name: its copy is this one.
+    fleet.apply_token(&json!({}));
+    fleet.until_copy("a", |copy| copy.is_some_and(is_owned)).await;
     fleet.until_counts(1, 1, 0).await;
-    fleet.until_secret((&namespace, "renamed"), |secret| secret.is_some_and(is_owned)).await;
     assert_eq!(fleet.requests(), 2);
 }
 
@@ -197,7 +207,9 @@ async fn what_selector_and_provider_say_now_counts() {
         kubectl(&[&patch[..], &[&replace]].concat(), "");
     };
     usage("nobody");
-    fleet.until(|status| reason(status, READY) == "False/NamespaceNotAdmitted").await;
+    let status = fleet.until_counts(24, 0, 24).await;
+    assert_eq!(reason(&status, READY), "False/NamespacesFailed");
+    fleet.until(|status| reason(status, FRESH) == "False/NamespaceNotAdmitted").await;
     fleet.until_copy("b1", |copy| copy.is_none()).await;
     usage("of");
     let status = fleet.until_counts(24, 24, 0).await;
