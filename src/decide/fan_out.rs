@@ -103,7 +103,7 @@ pub struct CopyOutcome {
 }
 
 /// What to do next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FanOutPlan {
     /// The copies to change.
     pub steps: Vec<CopyStep>,
@@ -138,8 +138,8 @@ struct Judged {
 
 /// Decides what to do about the copies.
 pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
-    let mut plan = FanOutPlan { steps: Vec::new(), until: None, tally: None };
-    let Ok(destinations) = &all.destinations else { return plan };
+    let Ok(destinations) = &all.destinations else { return withdrawals(all, now) };
+    let mut plan = FanOutPlan::default();
     let good = View::new(&all.grant, now).good();
     let mut pattern = pattern(all);
     let mut tally = Tally { selected: destinations.len(), ..Tally::default() };
@@ -178,6 +178,24 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
         plan.steps.clear();
     }
     FanOutPlan { tally: Some(tally), ..plan }
+}
+
+/// While it is unknown who is to have a copy, none comes and none goes; but what expires leaves
+/// those that are there, where the spec asks for that.
+fn withdrawals(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
+    let mut plan = FanOutPlan::default();
+    let mut pattern = pattern(all);
+    for (key, meta) in all.strays.iter().filter(|(key, _)| key.name == all.pattern.secret_name()) {
+        pattern.target = Some(TargetMeta::clone(meta));
+        let view = View::new(&pattern, now);
+        if let (true, Some(Plan::Withdraw(held))) = (view.is_ours(), view.withdraw()) {
+            let (key, seen) = (key.clone(), Some(Arc::clone(meta)));
+            let facts = all.memory.get(&key);
+            plan.take(CopyStep { key, seen, change: CopyChange::Withdraw(held) }, (facts, now));
+        }
+    }
+    plan.wake_up(pattern.facts.held.map(|held| held.expires_at), now);
+    plan
 }
 
 /// The grant, as if its target were a copy.

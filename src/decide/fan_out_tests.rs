@@ -191,6 +191,21 @@ fn an_expired_token_leaves_the_copies_where_the_spec_says_so() {
 }
 
 #[test]
+fn it_leaves_them_too_while_the_provider_is_gone() {
+    let mut all = world(3600, &[]);
+    let meta = Arc::new(copy(&all, 3600));
+    let other = SecretKey { name: "former".into(), ..key("a") };
+    all.strays =
+        vec![(key("a"), Arc::clone(&meta)), (other, meta), (key("b"), Arc::new(foreign()))];
+    all.destinations = Err(error(Reason::ProviderNotFound));
+    assert!(steps(&all, 3600).is_empty());
+    Arc::make_mut(&mut all.pattern).spec.on_expiry = OnExpiry::Remove;
+    assert!(steps(&all, 3599).is_empty());
+    assert_eq!(fan_out(&all, at(3599)).until, Some(at(3600)));
+    assert_eq!(steps(&all, 3600), ["a/withdraw"]);
+}
+
+#[test]
 fn nothing_is_done_in_suspension() {
     let mut all = world(3600, &["a"]);
     Arc::make_mut(&mut all.grant.token).spec.suspend = true;
