@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
 use tracing::{info, warn};
 
 use super::{Edge, Engine};
@@ -184,11 +185,12 @@ impl<E: Edge> Engine<E> {
 
     /// Before the process ends: what could not be written so far is tried once more, for a while.
     pub async fn catch_up_with_all(&self) {
-        for (credentials, conclusion) in self.renewals.all_unsaved() {
+        let last = |(credentials, conclusion)| async move {
             if let Err(error) = self.conclude(&credentials, conclusion).await {
                 warn!(%credentials, %error, "ending without it");
             }
-        }
+        };
+        join_all(self.renewals.all_unsaved().into_iter().map(last)).await;
     }
 
     async fn store(&self, credentials: &SecretKey, conclusion: &Conclusion) -> Result<(), Error> {

@@ -89,29 +89,22 @@ impl<E: Edge> Engine<E> {
             let found = supplied.kept.take();
             let origin = found.as_ref().map_or(Origin::Credentials, |kept| kept.origin(&seed));
             let spends = generation(&seed, &supplied.supplies.renewed, &self.digester);
-            let bid = Bid {
-                holder: &self.renewals.holder,
-                token: spender.token,
-                spends: &spends,
-                now: self.clock.now(),
-                timeout: delta(self.transport.longest()),
-            };
-            let open = found.as_ref().and_then(|kept| kept.intent.as_ref());
-            let intent = match bid.turn(open) {
-                Award::Wait { until } => return Err(in_use(open, (credentials, until - bid.now))),
-                Award::Spend(intent) => intent,
-            };
-            if let Some(open) = open.filter(|open| open.holder != intent.holder) {
-                info!(%credentials, former = open.holder, "taking over from a process that is gone");
-            }
+            let open = found.as_ref().and_then(|kept| kept.intent.clone());
+            self.award((spender, credentials), &spends, open.as_ref())?;
             let found = found.unwrap_or_else(|| Kept { seed: seed.clone(), ..Kept::default() });
-            let noted = match origin {
+            let kept = match origin {
                 // By today's digest key.
                 Origin::Kept => Kept { seed: seed.clone(), ..found },
                 Origin::Former | Origin::Credentials => found,
             };
-            if self.note(credentials, noted, &intent).await? {
-                return Ok(intent);
+            if let Some(ready) = self.prepare(credentials, kept).await? {
+                // The time to send begins with the note, however long it took to get ready for it.
+                let intent = self.award((spender, credentials), &spends, open.as_ref())?;
+                let noted = Kept { intent: Some(intent.clone()), ..ready };
+                if self.edge.keep(credentials, &noted, Writing::Real).await?.is_some() {
+                    tell_taken_over(credentials, (open.as_ref(), &intent));
+                    return Ok(intent);
+                }
             }
             supplied.kept = self.edge.renewed(credentials).await?;
             supplied.supplies.renewed = go_on(supplied.kept.as_ref(), &seed);
@@ -119,28 +112,41 @@ impl<E: Edge> Engine<E> {
         Err(restless(credentials))
     }
 
-    /// Writes an intent, after it has turned out that what may come of it can be written, too.
-    /// `false` where what is kept has changed meanwhile.
-    async fn note(
+    /// What is to be noted, where it is our turn now.
+    fn award(
         &self,
-        credentials: &SecretKey,
-        kept: Kept,
-        intent: &Intent,
-    ) -> Result<bool, Error> {
+        (spender, credentials): (Spender<'_>, &SecretKey),
+        spends: &str,
+        open: Option<&Intent>,
+    ) -> Result<Intent, Error> {
+        let now = self.clock.now();
+        let bid = Bid {
+            holder: &self.renewals.holder,
+            token: spender.token,
+            spends,
+            now,
+            timeout: delta(self.transport.longest()),
+        };
+        match bid.turn(open) {
+            Award::Spend(intent) => Ok(intent),
+            Award::Wait { until } => Err(in_use(open, (credentials, until - now))),
+        }
+    }
+
+    /// Finds out whether what may come of an intent can be written. `None` where what is kept has
+    /// changed meanwhile.
+    async fn prepare(&self, credentials: &SecretKey, kept: Kept) -> Result<Option<Kept>, Error> {
         // The store is made first: that something can be made does not mean that it can be changed.
         let version = match &kept.version {
             Some(version) => Some(version.clone()),
             None => self.edge.keep(credentials, &kept, Writing::Real).await?,
         };
-        let Some(version) = version else { return Ok(false) };
+        let Some(version) = version else { return Ok(None) };
         let kept = Kept { version: Some(version), ..kept };
         let large = Renewed { refresh_token: Some(placeholder()), ..kept.renewed.clone() };
         let answered = Kept { renewed: large, ..kept.clone() };
-        if self.edge.keep(credentials, &answered, Writing::Rehearsed).await?.is_none() {
-            return Ok(false);
-        }
-        let noted = Kept { intent: Some(intent.clone()), ..kept };
-        Ok(self.edge.keep(credentials, &noted, Writing::Real).await?.is_some())
+        let can_be = self.edge.keep(credentials, &answered, Writing::Rehearsed).await?.is_some();
+        Ok(can_be.then_some(kept))
     }
 
     /// What an answer means, or that it did not come. `None` where something newer is there to be
@@ -239,6 +245,13 @@ impl<E: Edge> Engine<E> {
 /// From where credentials of this seed go on.
 pub(super) fn go_on(kept: Option<&Kept>, seed: &str) -> Renewed {
     kept.map(|kept| kept.go_on(seed)).unwrap_or_default()
+}
+
+fn tell_taken_over(credentials: &SecretKey, (open, ours): (Option<&Intent>, &Intent)) {
+    let same = open.filter(|open| ours.unanswered > 0 && open.holder != ours.holder);
+    if let Some(Intent { holder, .. }) = same {
+        info!(%credentials, former = holder, "taking over from a process that is gone");
+    }
 }
 
 /// Whether what was to be used up is refused.

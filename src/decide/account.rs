@@ -271,7 +271,7 @@ impl Account {
         }
         let used = self.windows.values().any(|counted| !counted.window.is_empty());
         let waits = !self.held.is_empty() || self.silent_until.is_some();
-        used || waits || !self.users.is_empty() || self.breaker.failures() > 0
+        used || waits || !self.users.is_empty() || self.breaker.remembers(now)
     }
 
     fn silence(&self, now: DateTime<Utc>) -> Option<HeldBack> {

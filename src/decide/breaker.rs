@@ -13,6 +13,8 @@ const SPACING: TimeDelta = TimeDelta::seconds(15);
 const LEAST_SPACING: TimeDelta = TimeDelta::seconds(1);
 /// Nobody is told to wait longer.
 const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(5);
+/// Failures that are older say nothing of the provider any more: nobody is put off for longer.
+const MEMORY: TimeDelta = TimeDelta::hours(1);
 
 /// How urgent a request is: what has no good token comes before what has one, and of those the
 /// soonest expiry comes first.
@@ -53,6 +55,7 @@ pub enum Health {
 #[derive(Clone, Debug, Default)]
 pub struct Breaker {
     failures: u32,
+    failed_at: DateTime<Utc>,
     open: Option<Open>,
 }
 
@@ -64,9 +67,9 @@ struct Open {
 }
 
 impl Breaker {
-    /// Failures in a row.
-    pub fn failures(&self) -> u32 {
-        self.failures
+    /// Whether it knows of failures that still mean something.
+    pub fn remembers(&self, now: DateTime<Utc>) -> bool {
+        self.failures > 0 && after(self.failed_at, MEMORY) > now
     }
 
     /// Whether it is open.
@@ -109,6 +112,7 @@ impl Breaker {
             }
             Health::Down => {
                 self.failures = self.failures.saturating_add(1);
+                self.failed_at = now;
                 let of_before = self.open.is_some() && !probe;
                 if self.failures >= FAILURES && !of_before {
                     let spacing = urgency.patience(now).unwrap_or(SPACING).min(SPACING);
@@ -174,7 +178,14 @@ mod tests {
         assert_eq!(wait(&breaker, 0, 36), None, "a probe that was not made does not count");
         assert!(breaker.begin());
         breaker.learn((true, Health::Up), Urgency::First, at(37));
-        assert!(!breaker.is_open() && breaker.failures() == 0);
+        assert!(!breaker.is_open() && !breaker.remembers(at(37)));
+    }
+
+    #[test]
+    fn failures_are_not_remembered_for_ever() {
+        let mut breaker = Breaker::default();
+        breaker.learn((false, Health::Down), Urgency::First, at(0));
+        assert!(breaker.remembers(at(3599)) && !breaker.remembers(at(3600)));
     }
 
     #[test]

@@ -219,7 +219,8 @@ impl Runner {
         let forgotten = self.state.forget(&name_of(token));
         match (removed, forgotten) {
             (Ok(()), Ok(())) => {
-                info!(%target, "the token is in no manifest any more, its target is removed");
+                let policy = token.spec.target.deletion_policy;
+                info!(%target, ?policy, "the token is in no manifest any more");
             }
             (removed, forgotten) => {
                 warn!(%target, ?removed, ?forgotten, "a target could not be removed");

@@ -15,7 +15,7 @@ kind: OAuthProvider
 metadata: {name: exchange}
 spec:
   preset: oauth2-token-exchange
-  variables: {tokenUrl: "http://SIM/oauth2/token"}
+  variables: {tokenUrl: "http://$SIM/oauth2/token"}
   clientAuthentication: [none]
   request: {parameters: {subject_token: "{{ tokens.parent }}"}}
   limits: {minInterval: 1s}

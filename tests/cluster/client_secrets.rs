@@ -38,7 +38,7 @@ async fn a_secret_that_is_revoked_makes_way_for_the_next_within_the_attempt() {
     world.grant_revocation().await;
     let client = |secret| Client::new(CLIENT_ID, secret);
     world.sim.set_clients(System::Oauth2, vec![client(OLD), client(NEW)]);
-    let revocation = r#"revocation: {url: "http://SIM/oauth2/revoke"}"#;
+    let revocation = r#"revocation: {url: "http://$SIM/oauth2/revoke"}"#;
     world.apply(&oauth2_provider("p", revocation));
     let credentials = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "c"},
         "stringData": {"client_id": CLIENT_ID, "previous": OLD, "current": NEW}});

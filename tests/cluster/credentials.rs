@@ -17,31 +17,31 @@ const ROWS: &[Row] = &[
         name: "missing",
         secret: None,
         reason: "CredentialsNotFound",
-        says: &["NS/missing-client", "does not exist"],
+        says: &["$NS/missing-client", "does not exist"],
     },
     Row {
         name: "no-key",
         secret: Some("stringData: {client_id: a, client_secrt: b}"),
         reason: "CredentialsKeyMissing",
-        says: &["NS/no-key-client", "\"client_secret\"", "did you mean \"client_secrt\"?"],
+        says: &["$NS/no-key-client", "\"client_secret\"", "did you mean \"client_secrt\"?"],
     },
     Row {
         name: "empty-key",
         secret: Some("stringData: {client_id: a, client_secret: ''}"),
         reason: "CredentialsKeyMissing",
-        says: &["NS/empty-key-client", "\"client_secret\" is empty"],
+        says: &["$NS/empty-key-client", "\"client_secret\" is empty"],
     },
     Row {
         name: "no-data",
         secret: Some("type: Opaque"),
         reason: "CredentialsKeyMissing",
-        says: &["NS/no-data-client", "\"client_id\""],
+        says: &["$NS/no-data-client", "\"client_id\""],
     },
     Row {
         name: "binary",
         secret: Some("data: {client_id: YQ==, client_secret: //79}"),
         reason: "InvalidCredentials",
-        says: &["NS/binary-client", "\"client_secret\" is not UTF-8 text"],
+        says: &["$NS/binary-client", "\"client_secret\" is not UTF-8 text"],
     },
 ];
 
@@ -67,7 +67,7 @@ async fn what_is_wrong_with_credentials_is_said_and_heals_when_it_is_mended() {
     for row in ROWS {
         let message = world.until_condition(row.name, (READY, "False", row.reason)).await;
         for part in row.says {
-            let part = part.replace("NS", &world.namespace);
+            let part = part.replace("$NS", &world.namespace);
             assert!(message.contains(&part), "{}: {part:?} is not in {message:?}", row.name);
         }
     }

@@ -16,7 +16,7 @@ struct Row {
     says: &'static [&'static str],
 }
 
-const URL: &str = r#"variables: {tokenUrl: "http://SIM/oauth2/token"}"#;
+const URL: &str = r#"variables: {tokenUrl: "http://$SIM/oauth2/token"}"#;
 
 const ROWS: &[Row] = &[
     Row {
@@ -42,14 +42,14 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "near-variable",
-        provider: r#"preset: oauth2, variables: {tokenUlr: "http://SIM/oauth2/token"}"#,
+        provider: r#"preset: oauth2, variables: {tokenUlr: "http://$SIM/oauth2/token"}"#,
         token: "",
         reason: "InvalidProvider",
         says: &["tokenUlr", "did you mean \"tokenUrl\"?"],
     },
     Row {
         name: "unused",
-        provider: r#"preset: oauth2, variables: {tokenUrl: "http://SIM/oauth2/token", hots: x}"#,
+        provider: r#"preset: oauth2, variables: {tokenUrl: "http://$SIM/oauth2/token", hots: x}"#,
         token: "",
         reason: "InvalidProvider",
         says: &["spec.variables.hots", "not used", "tokenUrl"],

@@ -9,10 +9,10 @@ use crate::harness::{Lane, World};
 
 /// A token that cannot be replaced before it expires: the provider takes longer than that.
 /// Tells how often it was asked before.
-async fn hanging<'w>(world: &'w World, name: &str, on_expiry: &str) -> (Lane<'w>, usize) {
+async fn hanging<'w>(world: &'w World, name: &str, spec: &str) -> (Lane<'w>, usize) {
     let lane = Lane::new(world, name, Behaviour::living(10)).await;
     Lane::apply(world, std::slice::from_ref(&lane), "limits: {minInterval: 1s}");
-    world.patch(&format!("oct/{name}"), &format!(r#"{{"spec": {{"onExpiry": "{on_expiry}"}}}}"#));
+    world.patch(&format!("oct/{name}"), &format!(r#"{{"spec": {spec}}}"#));
     lane.until_fresh().await;
     lane.set(Behaviour::failing(Fault::Hang));
     let before = lane.requests().len();
@@ -23,9 +23,18 @@ async fn hanging<'w>(world: &'w World, name: &str, on_expiry: &str) -> (Lane<'w>
 async fn an_expiry_is_told_while_the_provider_hangs_and_the_token_leaves_where_that_is_wanted() {
     let world = World::new("expiry").await;
     let _operator = world.operator(&["--request-timeout", "20"]);
-    let (kept, removed) =
-        futures::join!(hanging(&world, "kept", "Keep"), hanging(&world, "removed", "Remove"));
-    for (lane, before) in [&kept, &removed] {
+    world.apply(
+        "{apiVersion: v1, kind: Secret, metadata: {name: host, annotations: \
+         {tokenward.dev/allow: merged}}, stringData: {user: me}}",
+    );
+    let merge =
+        r#"{"onExpiry": "Remove", "target": {"secretName": "host", "creationPolicy": "Merge"}}"#;
+    let (kept, removed, merged) = futures::join!(
+        hanging(&world, "kept", r#"{"onExpiry": "Keep"}"#),
+        hanging(&world, "removed", r#"{"onExpiry": "Remove"}"#),
+        hanging(&world, "merged", merge),
+    );
+    for (lane, before) in [&kept, &removed, &merged] {
         let expired = (READY, "False", "TokenExpired");
         let message = world.until_condition(&lane.name, expired).await;
         assert!(message.starts_with("the token expired at "), "{message}");
@@ -47,14 +56,23 @@ async fn an_expiry_is_told_while_the_provider_hangs_and_the_token_leaves_where_t
     let emptied = world.until::<Secret>("removed", emptied).await.unwrap();
     let annotations = emptied.metadata.annotations.unwrap();
     assert!(annotations.contains_key("tokenward.dev/expires-at"), "{annotations:?}");
+    // Of what is somebody else's only our keys go.
+    let keys = |secret: &Secret| secret.data.iter().flatten().map(|(k, _)| k.clone()).collect();
+    let bare = |secret: Option<&Secret>| {
+        secret.is_some_and(|secret| {
+            let keys: Vec<String> = keys(secret);
+            keys == ["user"]
+        })
+    };
+    world.until("host", bare).await;
     // All is well again by itself once the provider answers.
-    for (lane, _) in [&kept, &removed] {
+    for (lane, _) in [&kept, &removed, &merged] {
         lane.set(Behaviour::default());
     }
-    for (lane, _) in [&kept, &removed] {
+    for (lane, target) in [(&kept.0, "kept"), (&removed.0, "removed"), (&merged.0, "host")] {
         world.until_ready(&lane.name).await;
-        let (_, token) = lane.target().await;
-        assert!(lane.sim.is_active(&token), "{}", lane.name);
+        let (_, data) = world.secret(target).await;
+        assert!(lane.sim.is_active(&data["access_token"]), "{}", lane.name);
     }
 }
 

@@ -37,7 +37,7 @@ struct Case {
 fn generic(name: &'static str, request: &Value, expected: Expected) -> Case {
     let document = json!({
         "preset": "oauth2",
-        "variables": {"tokenUrl": "http://SIM/oauth2/token"},
+        "variables": {"tokenUrl": "http://$SIM/oauth2/token"},
         "request": request
     });
     let credentials = json!({
@@ -52,7 +52,7 @@ fn generic(name: &'static str, request: &Value, expected: Expected) -> Case {
 fn cms(name: &'static str, url: &str, expected: Expected) -> Case {
     let document = json!({
         "preset": "optimizely-cms-saas",
-        "variables": {"host": "SIM"},
+        "variables": {"host": "$SIM"},
         "request": {"url": url}
     });
     let credentials = json!({
@@ -95,32 +95,32 @@ fn of_variables() -> Vec<Case> {
     vec![
         channel(
             "variable-path",
-            &json!({"host": "SIM", "channelId": PATH}),
+            &json!({"host": "$SIM", "channelId": PATH}),
             Received(|request| request.path.contains(&format!("/channels/{ENCODED_PATH}/"))),
         ),
         channel(
             "variable-dots",
-            &json!({"host": "SIM", "channelId": ".."}),
+            &json!({"host": "$SIM", "channelId": ".."}),
             Refused("InvalidProvider", "channelId"),
         ),
         channel(
             "variable-host-path",
-            &json!({"host": "SIM/evil?", "channelId": "x"}),
+            &json!({"host": "$SIM/evil?", "channelId": "x"}),
             Refused("InvalidProvider", "host"),
         ),
         channel(
             "variable-host-user",
-            &json!({"host": "a@SIM", "channelId": "x"}),
+            &json!({"host": "a@$SIM", "channelId": "x"}),
             Refused("InvalidProvider", "host"),
         ),
         channel(
             "variable-host-line",
-            &json!({"host": "SIM\r\nX-Evil: 1", "channelId": "x"}),
+            &json!({"host": "$SIM\r\nX-Evil: 1", "channelId": "x"}),
             Refused("InvalidProvider", "host"),
         ),
-        url("variable-url-user", "http://a:b@SIM/oauth2/token", "user name"),
-        url("variable-url-dots", "http://SIM/x/%2e%2E/oauth2/token", ". or .."),
-        url("variable-url-line", "http://SIM/oauth2/token\r\nX-Evil: 1", "tokenUrl"),
+        url("variable-url-user", "http://a:b@$SIM/oauth2/token", "user name"),
+        url("variable-url-dots", "http://$SIM/x/%2e%2E/oauth2/token", ". or .."),
+        url("variable-url-line", "http://$SIM/oauth2/token\r\nX-Evil: 1", "tokenUrl"),
         url("variable-url-scheme", "file:///etc/passwd", "https://"),
         header("variable-header", HEADER, Refused("InvalidProvider", "request.headers.x-a")),
         header(
@@ -139,14 +139,14 @@ fn of_parameters() -> Vec<Case> {
     let header = json!({"headers": {"X-A": "{{ parameters.v }}"}});
     let audience = json!({"parameters": {"audience": "{{ parameters.v }}"}});
     let origin = json!({"url": "http://{{ parameters.v }}/oauth2/token"});
-    let path = "http://SIM/_cms/{{ parameters.v }}/oauth/token";
+    let path = "http://$SIM/_cms/{{ parameters.v }}/oauth/token";
     let is_encoded =
         |request: &Recorded| request.path == format!("/_cms/{ENCODED_PATH}/oauth/token");
     let is_plain: fn(&Recorded) -> bool =
         |request| request.body.contains(&format!("audience={ENCODED_FORM}&"));
     let act_as = cms(
         "parameter-json",
-        "http://SIM/_cms/preview2/oauth/token",
+        "http://$SIM/_cms/preview2/oauth/token",
         Received(|request| {
             let body = body(request);
             body["act_as"] == JSON
@@ -192,7 +192,7 @@ fn of_credentials() -> Vec<Case> {
     let basic =
         generic("credential-basic", &json!({}), Received(|request| request.refusal.is_none()));
     let colon = generic("credential-colon", &json!({}), Refused("InvalidCredentials", "client_id"));
-    let preview = "http://SIM/_cms/preview2/oauth/token";
+    let preview = "http://$SIM/_cms/preview2/oauth/token";
     let quotes = cms(
         "credential-json",
         preview,
@@ -202,7 +202,7 @@ fn of_credentials() -> Vec<Case> {
         }),
     );
     let (path, dots) = ("credentials.path", "credentials.dots");
-    let url = |name: &str| format!("http://SIM/_cms/{{{{ {name} }}}}/oauth/token");
+    let url = |name: &str| format!("http://$SIM/_cms/{{{{ {name} }}}}/oauth/token");
     vec![
         generic("credential-header", &header, Refused("InvalidCredentials", "credentials.header")),
         with(posted, |case| {
@@ -275,7 +275,7 @@ async fn try_all(world: World, by_platform: bool) {
     let items: Vec<Value> =
         cases.iter().flat_map(|case| objects(&world, case, by_platform)).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-    let list = list.replace("SIM", &world.sim.addr().to_string());
+    let list = list.replace("$SIM", &world.sim.addr().to_string());
     match by_platform {
         true => drop(kubectl(&["apply", "-f", "-"], &list)),
         false => world.apply_verbatim(&list),

@@ -14,32 +14,32 @@ use crate::harness::World;
 const WATCHED: Duration = Duration::from_mins(1);
 const LIFE: i64 = 8;
 
-/// Name, provider, credentials of each system. `SIM` stands for the simulator.
+/// Name, provider, credentials of each system. `$SIM` stands for the simulator.
 fn systems() -> [(System, serde_json::Value, serde_json::Value); 4] {
     let pair = |id: &str, secret: &str| json!({"client_id": id, "client_secret": secret});
     [
         (
             System::Sitecore,
             json!({"preset": "sitecore-content-hub-one", "variables":
-                {"authority": "http://SIM/sitecore/oauth/token", "audience": sitecore::AUDIENCE}}),
+                {"authority": "http://$SIM/sitecore/oauth/token", "audience": sitecore::AUDIENCE}}),
             pair(sitecore::CLIENT_ID, sitecore::CLIENT_SECRET),
         ),
         (
             System::Mediahound,
             json!({"preset": "mediahound",
-                "variables": {"tokenUrl": "http://SIM/mediahound/oauth/token"}}),
+                "variables": {"tokenUrl": "http://$SIM/mediahound/oauth/token"}}),
             pair(mediahound::CLIENT_ID, mediahound::CLIENT_SECRET),
         ),
         (
             System::Optimizely,
-            json!({"preset": "optimizely-cms-saas", "variables": {"host": "SIM"},
+            json!({"preset": "optimizely-cms-saas", "variables": {"host": "$SIM"},
                 "request": {"url": "http://{{ host }}/_cms/{{ version }}/oauth/token"}}),
             pair(optimizely::CLIENT_ID, optimizely::CLIENT_SECRET),
         ),
         (
             System::Oracle,
             json!({"preset": "oracle-content-channel",
-                "variables": {"host": "SIM", "channelId": oracle::CHANNEL_ID},
+                "variables": {"host": "$SIM", "channelId": oracle::CHANNEL_ID},
                 "request": {"url": "http://{{ host }}/content/management/api/v1.1/channels/{{ channelId }}/oauthToken"}}),
             json!({"channel_secret": oracle::CHANNEL_SECRET}),
         ),
@@ -72,7 +72,7 @@ async fn a_reader_sees_no_expired_token_for_a_minute() {
             "metadata": {"name": format!("{name}-client")}, "stringData": credentials}));
     }
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-    world.apply(&list.replace("SIM", &sim.addr().to_string()));
+    world.apply(&list.replace("$SIM", &sim.addr().to_string()));
     join_all(systems().map(|(system, ..)| read(&world, &sim, system))).await;
 }
 

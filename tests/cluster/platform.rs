@@ -36,7 +36,7 @@ fn apply_client(world: &World, secret: &str) {
 
 /// A token of the cluster provider.
 fn apply_token(world: &World, name: &str, more: &str) {
-    let reference = "providerRef: {kind: ClusterOAuthProvider, name: NS}";
+    let reference = "providerRef: {kind: ClusterOAuthProvider, name: $NS}";
     world.apply(&token(name, &format!("{reference}, {more}")));
 }
 

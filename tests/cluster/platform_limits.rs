@@ -97,7 +97,7 @@ async fn what_the_platform_does_not_allow_is_refused_until_it_does() {
     for row in &rows {
         apply_provider(&world, row, &row.usage);
         let reference =
-            format!("providerRef: {{kind: ClusterOAuthProvider, name: NS-{}}}", row.name);
+            format!("providerRef: {{kind: ClusterOAuthProvider, name: $NS-{}}}", row.name);
         world.apply(&token(row.name, &format!("{reference}, {}", row.token)));
     }
     for row in &rows {

@@ -25,7 +25,7 @@ fn recipes(world: &World) -> Vec<String> {
     let here = |block: &str| {
         block
             .replace("namespace: web", &format!("namespace: {}", world.namespace))
-            .replace("https://login.example.com/oauth/token", "http://SIM/oauth2/token")
+            .replace("https://login.example.com/oauth/token", "http://$SIM/oauth2/token")
             .replace(
                 "{client_id: shop, client_secret: s3cr3t}",
                 &format!("{{client_id: {CLIENT_ID:?}, client_secret: {CLIENT_SECRET:?}}}"),

@@ -27,7 +27,7 @@ kind: OAuthProvider
 metadata: {name: p}
 spec:
   preset: oauth2-refresh-token
-  variables: {tokenUrl: "http://SIM/oauth2/token"}
+  variables: {tokenUrl: "http://$SIM/oauth2/token"}
   limits: {minInterval: 1s}
 "#,
     );

@@ -13,7 +13,7 @@ use crate::harness::{
     World, kubeconfig, kubectl, oauth2_client, oauth2_provider, service_account_kubeconfig, token,
 };
 
-const REVOCATION: &str = r#"revocation: {url: "http://SIM/oauth2/revoke"}"#;
+const REVOCATION: &str = r#"revocation: {url: "http://$SIM/oauth2/revoke"}"#;
 
 /// Provider and credentials, and a token of each of these names that is to be revoked on deletion.
 fn apply(world: &World, names: &[&str]) {

@@ -1,12 +1,15 @@
 //! What may go wrong between a refresh token and the next one: nothing is used up that could not be
 //! kept, nothing twice, and nothing is lost that a design can save.
 
+use std::process::Command;
+
 use k8s_openapi::api::core::v1::Secret;
 use provider_simulator::systems::oauth2::{CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN};
 use provider_simulator::{Behaviour, Fault, Policy, Refresh, Reuse, Rotation, Seed, System};
 use serde_json::json;
+use tokenward::api::OAuthClientTokenStatus;
 use tokenward::api::annotations::INTENT;
-use tokenward::api::conditions::{FRESH, READY};
+use tokenward::api::conditions::{self, FRESH, READY};
 
 use crate::harness::{PATIENCE, World, kubectl, oauth2_token};
 
@@ -19,11 +22,7 @@ const LATE: Fault = Fault::Delay { milliseconds: 3000 };
 /// all that came of the consent.
 async fn consent(name: &str, grace: i64, limits: &str) -> World {
     let world = World::new(name).await;
-    let refresh = Refresh {
-        seeds: vec![Seed::new(CLIENT_ID, REFRESH_TOKEN), Seed::new(CLIENT_ID, SECOND)],
-        rotation: Rotation::EachUse { grace, on_reuse: Reuse::RevokeFamily },
-    };
-    world.sim.set_policy(Policy::default().refreshing(refresh));
+    rotate(&world, grace, Reuse::RevokeFamily);
     world.apply(&format!(
         r#"
 apiVersion: tokenward.dev/v1alpha1
@@ -31,7 +30,7 @@ kind: OAuthProvider
 metadata: {{name: p}}
 spec:
   preset: oauth2-refresh-token
-  variables: {{tokenUrl: "http://SIM/oauth2/token"}}
+  variables: {{tokenUrl: "http://$SIM/oauth2/token"}}
   limits: {{minInterval: 1s{limits}}}
 "#
     ));
@@ -40,6 +39,33 @@ spec:
             "refresh_token": REFRESH_TOKEN}});
     world.apply(&credentials.to_string());
     world
+}
+
+fn rotate(world: &World, grace: i64, on_reuse: Reuse) {
+    let refresh = Refresh {
+        seeds: vec![Seed::new(CLIENT_ID, REFRESH_TOKEN), Seed::new(CLIENT_ID, SECOND)],
+        rotation: Rotation::EachUse { grace, on_reuse },
+    };
+    world.sim.set_policy(Policy::default().refreshing(refresh));
+}
+
+/// Uses a refresh token as somebody else does, and answers with the next one.
+fn use_up(world: &World, refresh_token: &str) -> String {
+    let url = world.sim.endpoint(System::Oauth2);
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", CLIENT_ID),
+        ("client_secret", CLIENT_SECRET),
+        ("refresh_token", refresh_token),
+    ];
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", &url]);
+    for (name, value) in form {
+        curl.args(["--data-urlencode", &format!("{name}={value}")]);
+    }
+    let output = curl.output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    answer["refresh_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 fn refusals(world: &World) -> usize {
@@ -242,6 +268,34 @@ async fn what_could_not_be_kept_is_kept_before_the_process_ends() {
     let _operator = world.operator(&[]);
     world.until_ready("shop").await;
     assert_eq!(refusals(&world), 0);
+}
+
+/// A process that was thought to be gone has used it up, and keeps its answer late.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_has_kept_by_the_time_of_a_refusal_is_gone_on_from() {
+    let world = consent("kept-by-another", 0, "").await;
+    rotate(&world, 0, Reuse::Refuse);
+    let operator = world.operator(&[]);
+    world.apply(&oauth2_token("shop"));
+    world.until_ready("shop").await;
+    let (_, kept) = world.secret("c-renewed").await;
+    let next = use_up(&world, &kept["refresh_token"]);
+    world.sim.set(System::Oauth2, Behaviour::failing(LATE));
+    let annotation = "tokenward.dev/refresh-requested-at=now";
+    world.kubectl(&["annotate", "oct", "shop", annotation]);
+    world.sim.wait_for(3, System::Oauth2, PATIENCE).await.unwrap();
+    world.patch("secret/c-renewed", &json!({"stringData": {"refresh_token": next}}).to_string());
+    world.sim.set(System::Oauth2, Behaviour::default());
+    let handled = |status: &OAuthClientTokenStatus| {
+        status.last_handled_refresh_request.as_deref() == Some("now")
+    };
+    let status = world.until_status("shop", handled).await;
+    assert!(conditions::is_true(&status.conditions, FRESH), "{:?}", status.conditions);
+    assert!(operator.log().contains("somebody has kept a newer one"), "{}", operator.log());
+    assert_eq!(refusals(&world), 1);
+    let used = used(&world);
+    assert_eq!((used.len(), used[1]), (4, used[2]), "{used:?}");
+    assert!(used[3] > used[2], "{used:?}");
 }
 
 /// There is no leader: each works on the same token, as during a rolling update.

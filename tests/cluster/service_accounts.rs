@@ -51,7 +51,7 @@ kind: OAuthProvider
 metadata: {{name: federated}}
 spec:
   preset: oauth2
-  variables: {{tokenUrl: "http://SIM/oauth2/token"}}
+  variables: {{tokenUrl: "http://$SIM/oauth2/token"}}
   clientID: "{CLIENT_ID}"
   clientAuthentication: [federated_jwt]
   limits: {{minInterval: 1s}}
@@ -61,7 +61,7 @@ kind: OAuthProvider
 metadata: {{name: exchange}}
 spec:
   preset: oauth2-token-exchange
-  variables: {{tokenUrl: "http://SIM/oauth2/token"}}
+  variables: {{tokenUrl: "http://$SIM/oauth2/token"}}
   clientAuthentication: [none]
   request:
     parameters:

@@ -205,7 +205,7 @@ async fn they_work_over_tls_with_their_own_urls() {
 async fn a_certificate_that_nobody_vouches_for_gets_no_request() {
     let world = World::with("untrusted", Options::tls()).await;
     let _operator = world.operator(&[]);
-    let provider = r#"variables: {tokenUrl: "https://SIM/oauth2/token"}, preset: oauth2"#;
+    let provider = r#"variables: {tokenUrl: "https://$SIM/oauth2/token"}, preset: oauth2"#;
     world.apply(&format!(
         "apiVersion: tokenward.dev/v1alpha1\nkind: OAuthProvider\nmetadata: {{name: p}}\nspec: {{{provider}}}\n---\n{}---\n{}",
         oauth2_client("c"),

@@ -41,6 +41,30 @@ async fn a_folder_has_the_keys_of_its_shape_and_loses_them_with_it() {
     assert_eq!(bench.requests(), 1);
 }
 
+#[tokio::test]
+async fn a_folder_may_outlive_its_token_and_is_nobody_elses_to_merge_into() {
+    let bench = Bench::new().await;
+    shaped(&bench, "{creationPolicy: Merge}");
+    let output = bench.once(&[]).await;
+    assert_ne!(output.status.code(), Some(0));
+    let told = text(&output).1;
+    assert!(told.contains("Merge is for Secrets on a cluster"), "{told}");
+    assert_eq!(bench.requests(), 0);
+    shaped(&bench, "{deletionPolicy: Retain}");
+    bench.write_good("gone");
+    let keeper = bench.keep();
+    for name in ["shop", "gone"] {
+        bench.until("it is there", || bench.key(name, "access_token").is_some()).await;
+    }
+    for name in ["shop", "gone"] {
+        std::fs::remove_file(bench.manifests().join(format!("{name}.yaml"))).unwrap();
+    }
+    let gone = || keeper.log().matches("in no manifest any more").count() == 2;
+    bench.until("both are gone", gone).await;
+    assert_eq!(bench.key("gone", "access_token"), None);
+    assert!(bench.key("shop", "access_token").is_some());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shape_that_fits_no_token_is_told_by_a_check_and_before_anything_is_asked() {
     let bench = Bench::new().await;

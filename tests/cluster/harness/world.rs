@@ -88,7 +88,7 @@ impl World {
         Operator::start(&kubeconfig, self.folder().join("log"), &args)
     }
 
-    /// Applies manifests to this namespace. `SIM` stands for the simulator's address, `NS` for the
+    /// Applies manifests to this namespace. `$SIM` stands for the simulator's address, `$NS` for the
     /// namespace.
     pub fn apply(&self, manifests: &str) {
         self.apply_verbatim(&self.filled(manifests));
@@ -100,7 +100,7 @@ impl World {
     }
 
     fn filled(&self, text: &str) -> String {
-        text.replace("SIM", &self.sim.addr().to_string()).replace("NS", &self.namespace)
+        text.replace("$SIM", &self.sim.addr().to_string()).replace("$NS", &self.namespace)
     }
 
     /// Deletes this when the test ends: a cluster-scoped object, or one in another namespace. Its
@@ -111,7 +111,7 @@ impl World {
         self.litter.lock().unwrap().entry(delete).or_default().push(name);
     }
 
-    /// Changes an object by a merge patch. `SIM` and `NS` as in [`World::apply`].
+    /// Changes an object by a merge patch. `$SIM` and `$NS` as in [`World::apply`].
     pub fn patch(&self, object: &str, patch: &str) {
         self.kubectl(&["patch", object, "--type=merge", "-p", &self.filled(patch)]);
     }
@@ -258,7 +258,7 @@ pub fn oauth2_provider(name: &str, more: &str) -> String {
 apiVersion: tokenward.dev/v1alpha1
 kind: OAuthProvider
 metadata: {{name: {name}}}
-spec: {{preset: oauth2, variables: {{tokenUrl: "http://SIM/oauth2/token"}}, limits: {{minInterval: 1s}}, {more}}}
+spec: {{preset: oauth2, variables: {{tokenUrl: "http://$SIM/oauth2/token"}}, limits: {{minInterval: 1s}}, {more}}}
 "#
     )
 }

@@ -64,7 +64,7 @@ impl Scenario {
 
     /// Applied on the server, so that no annotation of kubectl's holds the credentials.
     fn apply(&self, object: &Value) {
-        let text = object.to_string().replace("SIM", &self.world.sim.addr().to_string());
+        let text = object.to_string().replace("$SIM", &self.world.sim.addr().to_string());
         let namespace = &self.world.namespace;
         kubectl(
             &["-n", namespace, "apply", "--server-side", "--force-conflicts", "-f", "-"],
@@ -107,30 +107,30 @@ impl Scenario {
             (
                 "sitecore",
                 json!({"preset": "sitecore-content-hub-one", "limits": {"minInterval": "1s"},
-                    "variables": {"authority": "http://SIM/sitecore/oauth/token", "audience": sitecore::AUDIENCE}}),
+                    "variables": {"authority": "http://$SIM/sitecore/oauth/token", "audience": sitecore::AUDIENCE}}),
                 id(sitecore::CLIENT_ID, sitecore::CLIENT_SECRET),
             ),
             (
                 "mediahound",
-                json!({"preset": "mediahound", "variables": {"tokenUrl": "http://SIM/mediahound/oauth/token"}}),
+                json!({"preset": "mediahound", "variables": {"tokenUrl": "http://$SIM/mediahound/oauth/token"}}),
                 id(mediahound::CLIENT_ID, mediahound::CLIENT_SECRET),
             ),
             (
                 "optimizely",
-                json!({"preset": "optimizely-cms-saas", "variables": {"host": "SIM"},
+                json!({"preset": "optimizely-cms-saas", "variables": {"host": "$SIM"},
                     "request": {"url": "http://{{ host }}/_cms/{{ version }}/oauth/token"}}),
                 id(optimizely::CLIENT_ID, optimizely::CLIENT_SECRET),
             ),
             (
                 "optimizely-basic",
-                json!({"preset": "optimizely-cms-saas-basic", "variables": {"host": "SIM"},
+                json!({"preset": "optimizely-cms-saas-basic", "variables": {"host": "$SIM"},
                     "request": {"url": "http://{{ host }}/_cms/{{ version }}/oauth/token"}}),
                 id(optimizely::CLIENT_ID, optimizely::CLIENT_SECRET),
             ),
             (
                 "oracle",
                 json!({"preset": "oracle-content-channel",
-                    "variables": {"host": "SIM", "channelId": oracle::CHANNEL_ID},
+                    "variables": {"host": "$SIM", "channelId": oracle::CHANNEL_ID},
                     "request": {"url": "http://{{ host }}/content/management/api/v1.1/channels/{{ channelId }}/oauthToken"}}),
                 json!({"channel_secret": oracle::CHANNEL_SECRET}),
             ),
@@ -361,7 +361,7 @@ impl Drop for Scenario {
 }
 
 pub(super) fn oauth2_provider() -> Value {
-    json!({"preset": "oauth2", "variables": {"tokenUrl": "http://SIM/oauth2/token"},
+    json!({"preset": "oauth2", "variables": {"tokenUrl": "http://$SIM/oauth2/token"},
         "limits": {"minInterval": "1s"}})
 }
 

@@ -46,7 +46,7 @@ kind: OAuthProvider
 metadata: {{name: {name}}}
 spec:
   preset: {preset}
-  variables: {{tokenUrl: "http://SIM/oauth2/token"}}
+  variables: {{tokenUrl: "http://$SIM/oauth2/token"}}
   limits: {{minInterval: 1s}}
   {more}
 "#
@@ -58,7 +58,7 @@ spec:
         &[
             provider("renewing", "oauth2-refresh-token", ""),
             provider("signing", "oauth2", "clientAuthentication: [client_secret_jwt]"),
-            provider("leaving", "oauth2", r#"revocation: {url: "http://SIM/oauth2/revoke"}"#),
+            provider("leaving", "oauth2", r#"revocation: {url: "http://$SIM/oauth2/revoke"}"#),
             provider("chained", "oauth2-token-exchange", chained),
         ]
         .join("\n---\n"),

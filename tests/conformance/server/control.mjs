@@ -17,7 +17,7 @@ function certificateJwk(pem) {
 }
 
 export default function control(provider, world) {
-  const { keys, log, issuers, accounts, jose } = world;
+  const { keys, log, issuers, accounts, delays, jose } = world;
 
   const note = (outcome) => (ctx, error) => log.push({
     client: ctx.oidc.entities.Client?.clientId ?? ctx.oidc.params?.client_id,
@@ -28,6 +28,12 @@ export default function control(provider, world) {
   provider.on('grant.success', note('success'));
   provider.on('grant.error', note());
   provider.on('server_error', (_ctx, error) => console.error(error));
+  // What is asked for is done by then; only the word of it is on its way.
+  provider.use(async (ctx, next) => {
+    await next();
+    const delay = delays.get(ctx.oidc?.client?.clientId);
+    if (delay) await new Promise((resolve) => { setTimeout(resolve, delay); });
+  });
 
   const routes = {
     // Registers a client. `keys` are names of keys, `certificates` PEM.
@@ -43,6 +49,12 @@ export default function control(provider, world) {
     // Whoever may sign assertions for the grants jwt-bearer and token-exchange.
     async issuer({ issuer, keys: names }) {
       issuers.set(issuer, names.map((name) => keys[name].publicJwk));
+      return {};
+    },
+
+    // For so many milliseconds a client's answers are on their way.
+    async delay({ client_id: id, milliseconds }) {
+      delays.set(id, milliseconds);
       return {};
     },
 

@@ -26,7 +26,9 @@ const load = (name) => import(pathToFileURL(resolve(name)));
 const [{ default: Provider, errors }, jose] = [await load('oidc-provider'), await load('jose')];
 
 const keys = makeKeys();
-const world = { Provider, errors, jose, keys, issuers: new Map(), accounts: new Map(), log: [], underWay: 0 };
+const world = {
+  Provider, errors, jose, keys, issuers: new Map(), accounts: new Map(), delays: new Map(), log: [], underWay: 0,
+};
 
 async function listen(server, scheme) {
   // Longer than any run of tokenward: no idle connection is closed under a request that is on its way.
