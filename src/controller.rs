@@ -1,22 +1,29 @@
 //! The flow on a cluster: snapshot, decide, act, record. Glue only.
 
+mod census;
+mod fan_out;
+
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use kube::ResourceExt;
+use kube::Resource;
 use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action, Config};
-use kube::runtime::reflector::ObjectRef;
-use tokio::sync::{Notify, mpsc};
+use kube::runtime::reflector::{ObjectRef, Store};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::act::{Case, ClusterEdge, Engine, Load, Tools, Witness, outline};
-use crate::api::conditions::{self, FRESH, READY};
-use crate::api::{Delivery, OAuthClientToken, OnExpiry};
+use crate::act::{Case, ClusterEdge, Engine, Tools, Witness, outline};
+use crate::api::annotations::Owner;
+use crate::api::{ClusterOAuthClientToken, Delivery, OAuthClientToken};
 use crate::clock::Clock;
 use crate::decide::{
     Facts, Holder, Means, Outcome, SecretKey, Snapshot, TargetMeta, holder, is_held,
@@ -25,13 +32,13 @@ use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
 use crate::record::{
-    Census, CensusCollector, Ledger, Metrics, ProviderRecorder, Recorder, Sighting, Times,
-    Transition,
+    Census, CensusCollector, CopyLedger, Ledger, Metrics, ProviderRecorder, Recorder, Transition,
 };
 use crate::render::{Shape, target_keys};
 use crate::runtime::{Access, Readiness};
 use crate::watch::{
-    Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means, shape,
+    Caches, Known, Listener, Materials, Resolved, Trigger, Triggered, Triggers, WatchSettings,
+    materials, means, shape, triggers,
 };
 
 /// Until a token is looked at again that could not be read or recorded.
@@ -67,7 +74,9 @@ struct Context {
     caches: Arc<Caches>,
     engine: Engine<ClusterEdge>,
     ledger: Arc<Ledger>,
+    copies: Arc<CopyLedger>,
     recorder: Arc<Recorder>,
+    triggers: Triggers,
     transport: Arc<Transport>,
     digester: Arc<Digester>,
     clock: Clock,
@@ -75,9 +84,18 @@ struct Context {
     metrics: Arc<Metrics>,
 }
 
+/// What a case is about.
+struct Subject {
+    /// A token, or what stands for the grant of a cluster token.
+    token: Arc<OAuthClientToken>,
+    /// Whose its target is.
+    owner: Owner,
+}
+
 /// What follows from watching.
 struct CacheListener {
     ledger: Arc<Ledger>,
+    copies: Arc<CopyLedger>,
     recorder: Arc<Recorder>,
     providers: Arc<Notify>,
     metrics: Arc<Metrics>,
@@ -86,6 +104,13 @@ struct CacheListener {
 impl Listener for CacheListener {
     fn token_gone(&self, token: &OAuthClientToken) {
         self.ledger.forget(uid(token));
+        self.recorder.forget(token);
+    }
+
+    fn cluster_token_gone(&self, token: &ClusterOAuthClientToken) {
+        let uid = token.metadata.uid.as_deref().unwrap_or_default();
+        self.ledger.forget(uid);
+        self.copies.forget(uid);
         self.recorder.forget(token);
     }
 
@@ -108,18 +133,21 @@ pub async fn run(
 ) {
     let client = access.client.clone();
     let ledger = Arc::new(Ledger::default());
+    let copies = Arc::new(CopyLedger::default());
     let recorder = Arc::new(Recorder::new(client.clone()));
     let providers = Arc::new(Notify::new());
     let listener = CacheListener {
         ledger: Arc::clone(&ledger),
+        copies: Arc::clone(&copies),
         recorder: Arc::clone(&recorder),
         providers: Arc::clone(&providers),
         metrics: Arc::clone(&metrics),
     };
     let home = settings.cluster_resource_namespace.clone();
-    let (triggers, triggered) = mpsc::unbounded_channel();
+    let (triggers, triggered) = triggers();
     let stopping = tools.stopping.clone();
-    let filled = Caches::start(&client, settings, triggers, Arc::new(listener));
+    let cluster_kinds = settings.cluster_kinds;
+    let filled = Caches::start(&client, settings, triggers.clone(), Arc::new(listener));
     let caches = tokio::select! {
         caches = filled => caches,
         () = stopping.cancelled() => return,
@@ -132,7 +160,9 @@ pub async fn run(
     let edge = ClusterEdge::new(access, Arc::clone(&caches.secrets)).at_home_in(&home);
     let context = Arc::new(Context {
         ledger,
+        copies,
         recorder,
+        triggers,
         transport: Arc::clone(&tools.transport),
         digester: Arc::clone(&tools.digester),
         resumed_at: clock.now(),
@@ -142,22 +172,43 @@ pub async fn run(
         caches,
     });
     census.open(Arc::clone(&context) as Arc<dyn Census>);
-    drive(Arc::clone(&context), triggered, stopping.cancelled_owned()).await;
+    work_on(&context, triggered, (cluster_kinds, stopping)).await;
     context.engine.catch_up_with_all().await;
 }
 
-async fn drive(
-    context: Arc<Context>,
-    triggered: mpsc::UnboundedReceiver<Trigger>,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
+/// Reconciles every kind that there is.
+async fn work_on(
+    context: &Arc<Context>,
+    Triggered { tokens, grants, copies }: Triggered,
+    (cluster_kinds, stopping): (bool, CancellationToken),
 ) {
-    let reader = context.caches.tokens().clone();
+    let caches = Arc::clone(&context.caches);
+    let work = (Arc::clone(context), stopping);
+    let tokens = drive((caches.tokens().clone(), tokens), reconcile, work.clone());
+    if !cluster_kinds {
+        return tokens.await;
+    }
+    let reader = caches.cluster_tokens();
+    let grants = drive((reader.clone(), grants), fan_out::reconcile_grant, work.clone());
+    let copies = drive((reader.clone(), copies), fan_out::reconcile_copies, work);
+    tokio::join!(tokens, grants, copies);
+}
+
+/// Reconciles what is triggered until the process is asked to end.
+async fn drive<K, F>(
+    (reader, triggered): (Store<K>, UnboundedReceiver<ObjectRef<K>>),
+    reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    (context, stopping): (Arc<Context>, CancellationToken),
+) where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    F: Future<Output = Result<Action, Error>> + Send + 'static,
+{
     // Triggers come from our own watches. Concurrency is bounded where it costs something: by
     // provider and for the API server, so that one that hangs holds up no other.
     Controller::for_stream(futures::stream::pending(), reader)
         .reconcile_on(UnboundedReceiverStream::new(triggered))
         .with_config(Config::default())
-        .graceful_shutdown_on(stop)
+        .graceful_shutdown_on(stopping.cancelled_owned())
         .run(reconcile, |_, _: &Error, _| Action::requeue(PAUSE), context)
         .for_each(|result| async move {
             match result {
@@ -196,40 +247,9 @@ impl Station for Context {
     }
 
     async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
-        let reference: Trigger = ObjectRef::from_obj(&**token);
-        self.caches.secrets.refer(&reference, self.caches.secrets_of(token));
-        let resolved = match self.caches.resolve(token) {
-            Ok(resolved) => self.confirm(resolved).await?,
-            Err(error) => Err(error),
-        };
-        let materials = resolved.and_then(|found| materials(&token.spec, found, &self.transport));
-        let means = match &materials {
-            Ok(materials) => self.means(materials).await?,
-            Err(error) => Err(error.clone()),
-        };
-        let endpoint = materials.as_ref().ok().map(|materials| &*materials.endpoint);
-        let shape = shape(&token.spec, endpoint);
-        let mut snapshot = Snapshot {
-            token: Arc::clone(token),
-            facts: Facts::default(),
-            means,
-            shape: outline(&shape),
-            target: None,
-            rivals: self.caches.rivals(token),
-            keys: keys(materials.as_ref().ok(), shape.as_ref().ok()),
-            holds: true,
-            held_back: self.engine.holds_back(token, materials.as_ref().ok()),
-            delivery: Delivery::Volume,
-            resumed_at: self.resumed_at,
-        };
-        let target = SecretKey {
-            namespace: token.namespace().unwrap_or_default(),
-            name: snapshot.secret_name().to_owned(),
-        };
-        let found = self.look(&target).await?;
-        snapshot.target = found.map(|meta| (*meta).clone().seen_by(&snapshot.owner()));
-        snapshot.facts = self.facts(&snapshot);
-        Ok(Case { snapshot, materials: materials.ok(), shape })
+        self.caches.secrets.refer(&Trigger::of(token), self.caches.secrets_of(token));
+        let subject = Subject { token: Arc::clone(token), owner: token.owner() };
+        self.assemble(subject, self.caches.resolve(token)).await
     }
 
     fn witness(&self, case: &Case, outcome: &Outcome) {
@@ -241,38 +261,48 @@ impl Station for Context {
     }
 }
 
-impl Census for Context {
-    fn tokens(&self) -> Vec<Sighting> {
-        let tokens = self.caches.tokens().state();
-        tokens.iter().filter_map(|token| self.sight(token)).collect()
-    }
-
-    fn load(&self) -> Vec<Load> {
-        self.engine.load()
-    }
-}
-
 impl Context {
-    /// How a token stands; `None` where it was not looked at yet.
-    fn sight(&self, token: &OAuthClientToken) -> Option<Sighting> {
-        let namespace = token.namespace().unwrap_or_default();
-        self.ledger.look(uid(token), |facts, status| {
-            let fresh = conditions::find(&status.conditions, FRESH);
-            Sighting {
-                name: token.name_any(),
-                provider: token.spec.provider_ref.full_name(&namespace),
-                namespace,
-                times: facts
-                    .held
-                    .as_ref()
-                    .map(|held| Times { expires_at: held.expires_at, refresh_at: held.refresh_at }),
-                may_expire: token.spec.suspend
-                    || token.spec.on_expiry == OnExpiry::Remove
-                    || token.metadata.deletion_timestamp.is_some(),
-                is_ready: conditions::is_true(&status.conditions, READY),
-                fresh: fresh.map(|fresh| fresh.reason.clone()).unwrap_or_default(),
-            }
-        })
+    /// Everything that is known of a token now.
+    async fn assemble(
+        &self,
+        Subject { token, owner }: Subject,
+        resolved: Result<Resolved, Error>,
+    ) -> Result<Case, Error> {
+        let resolved = match resolved {
+            Ok(resolved) => self.confirm(resolved).await?,
+            Err(error) => Err(error),
+        };
+        let materials = resolved.and_then(|found| materials(&token.spec, found, &self.transport));
+        let means = match &materials {
+            Ok(materials) => self.means(materials).await?,
+            Err(error) => Err(error.clone()),
+        };
+        let endpoint = materials.as_ref().ok().map(|materials| &*materials.endpoint);
+        let shape = shape(&token.spec, endpoint);
+        let rivals = self.caches.rivals(&token);
+        let held_back = self.engine.holds_back(&token, materials.as_ref().ok());
+        let mut snapshot = Snapshot {
+            token,
+            owner,
+            facts: Facts::default(),
+            means,
+            shape: outline(&shape),
+            target: None,
+            rivals,
+            keys: keys(materials.as_ref().ok(), shape.as_ref().ok()),
+            holds: true,
+            held_back,
+            delivery: Delivery::Volume,
+            resumed_at: self.resumed_at,
+        };
+        let target = SecretKey {
+            namespace: snapshot.namespace().to_owned(),
+            name: snapshot.secret_name().to_owned(),
+        };
+        let found = self.look(&target).await?;
+        snapshot.target = found.map(|meta| (*meta).clone().seen_by(&snapshot.owner()));
+        snapshot.facts = self.facts(&snapshot);
+        Ok(Case { snapshot, materials: materials.ok(), shape })
     }
 
     /// What is remembered, or what a former process left behind.
@@ -286,8 +316,7 @@ impl Context {
                 .as_ref()
                 .filter(|meta| holder(meta, &owner) == Holder::Us || !meta.owned_keys.is_empty());
             let facts = Facts::restore(&status, own, snapshot.secret_name());
-            self.ledger.open(uid, facts.clone(), status);
-            facts
+            self.ledger.open_once(uid, facts, status)
         })
     }
 

@@ -155,6 +155,7 @@ pub fn uid(token: &OAuthClientToken) -> &str {
     token.metadata.uid.as_deref().unwrap_or_default()
 }
 
-fn wait(until: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+/// How long to wait until then: neither so short that it spins, nor so long that nobody looks.
+pub fn wait(until: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
     (until - now).to_std().unwrap_or_default().clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }

@@ -1,6 +1,7 @@
 //! Writing down what happened: status, events, metrics. It never decides.
 
 mod census;
+mod copies;
 mod events;
 mod ledger;
 mod metrics;
@@ -9,6 +10,7 @@ mod recorder;
 mod status;
 
 pub use census::{Census, CensusCollector, Sighting, Times};
+pub use copies::{CopyLedger, cluster_status};
 pub use events::{Notice, notices};
 pub use ledger::Ledger;
 pub use metrics::Metrics;
