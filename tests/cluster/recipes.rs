@@ -160,21 +160,26 @@ fn misspelt(recipes: &[String]) {
 /// What the consumers' resources refer to is there, with the key that they read.
 async fn references(world: &World) {
     let references = [
-        ("httproutefilters", "{.spec.credentialInjection.credential.valueRef.name}", "credential"),
-        ("serviceaccounts", "{.imagePullSecrets[0].name}", ".dockerconfigjson"),
-        ("ocirepositories", "{.spec.secretRef.name}", ".dockerconfigjson"),
-        ("gitrepositories", "{.spec.secretRef.name}", "bearerToken"),
-        ("servicemonitors", "{.spec.endpoints[0].authorization.credentials.name}", "access_token"),
-        ("secretstores", "{.spec.provider.webhook.secrets[0].secretRef.name}", "access_token"),
-        ("pushsecrets", "{.spec.selector.secret.name}", "access_token"),
+        ("httproutefilters", "{.spec.credentialInjection.credential.valueRef.name} credential"),
+        ("serviceaccounts", "{.imagePullSecrets[0].name} .dockerconfigjson"),
+        ("ocirepositories", "{.spec.secretRef.name} .dockerconfigjson"),
+        ("gitrepositories", "{.spec.secretRef.name} bearerToken"),
+        (
+            "servicemonitors",
+            "{.spec.endpoints[0].authorization.credentials.name} \
+             {.spec.endpoints[0].authorization.credentials.key}",
+        ),
+        ("secretstores", "{.spec.provider.webhook.secrets[0].secretRef.name} access_token"),
+        ("pushsecrets", "{.spec.selector.secret.name} {.spec.data[0].match.secretKey}"),
     ];
-    for (kind, path, key) in references {
-        let names = format!("jsonpath={{range .items[*]}}{path}{{\"\\n\"}}{{end}}");
-        let names = world.kubectl(&["get", kind, "-o", &names]);
+    for (kind, reference) in references {
+        let path = format!("jsonpath={{range .items[*]}}{reference}{{\"\\n\"}}{{end}}");
+        let said = world.kubectl(&["get", kind, "-o", &path]);
         // The namespace's own ServiceAccount refers to nothing.
-        let names: Vec<&str> = names.lines().filter(|name| !name.is_empty()).collect();
-        let [name] = names[..] else { panic!("{kind}: {names:?}") };
-        assert!(world.secret(name).await.1.contains_key(key), "{kind}: {name} has no {key}");
+        let said: Vec<&str> = said.lines().filter(|line| !line.starts_with(' ')).collect();
+        let [said] = said[..] else { panic!("{kind}: {said:?}") };
+        let (name, key) = said.split_once(' ').unwrap();
+        assert!(world.secret(name).await.1.contains_key(key), "{kind}: {name} has no {key:?}");
     }
 }
 
