@@ -22,6 +22,7 @@ mod chaining;
 mod changes;
 mod check;
 mod client_secrets;
+mod consumers;
 mod costs;
 mod crashes;
 mod credentials;
