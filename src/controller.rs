@@ -1,53 +1,104 @@
 //! The flow on a cluster: snapshot, decide, act, record. Glue only.
 
+mod census;
+mod fan_out;
+
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use kube::ResourceExt;
+use kube::Resource;
 use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action, Config};
-use kube::runtime::reflector::ObjectRef;
-use tokio::sync::{Notify, mpsc};
+use kube::runtime::reflector::{ObjectRef, Store};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::act::{Case, ClusterEdge, Engine, Tools, outline};
-use crate::api::{Delivery, OAuthClientToken};
+use crate::act::{Case, ClusterEdge, Engine, Tools, Witness, outline};
+use crate::api::annotations::Owner;
+use crate::api::{ClusterOAuthClientToken, Delivery, OAuthClientToken};
 use crate::clock::Clock;
-use crate::decide::{Facts, Holder, Means, SecretKey, Snapshot, TargetMeta, holder, is_held};
+use crate::decide::{
+    Facts, Holder, Means, Outcome, SecretKey, Snapshot, TargetMeta, holder, is_held,
+};
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
-use crate::record::{Ledger, ProviderRecorder, Recorder, Transition};
+use crate::record::{
+    Census, CensusCollector, CopyLedger, Ledger, Metrics, ProviderRecorder, Recorder, Transition,
+};
 use crate::render::{Shape, target_keys};
-use crate::runtime::Access;
+use crate::runtime::{Access, Readiness};
 use crate::watch::{
-    Caches, Known, Listener, Materials, Resolved, Trigger, WatchSettings, materials, means, shape,
+    Caches, Known, Listener, Materials, Resolved, Trigger, Triggered, Triggers, WatchSettings,
+    materials, means, shape, triggers,
 };
 
 /// Until a token is looked at again that could not be read or recorded.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// The gate that opens once the caches are filled.
+const CACHES: &str = "caches";
+
+/// Where the process tells how it is.
+#[derive(Clone, Debug)]
+pub struct Instruments {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is looked up.
+    pub census: Arc<CensusCollector>,
+    /// What is waited for.
+    pub readiness: Readiness,
+}
+
+impl Instruments {
+    /// Those of a process that begins now.
+    pub fn new(clock: &Clock) -> Self {
+        let metrics = Arc::new(Metrics::new(clock.now()));
+        let census = Arc::new(CensusCollector::new(Arc::clone(&metrics), clock.clone()));
+        let readiness = Readiness::default();
+        readiness.close(CACHES, "they are being filled");
+        Self { metrics, census, readiness }
+    }
+}
 
 /// Everything that a reconciliation needs.
 struct Context {
     caches: Arc<Caches>,
     engine: Engine<ClusterEdge>,
     ledger: Arc<Ledger>,
+    copies: Arc<CopyLedger>,
     recorder: Arc<Recorder>,
+    triggers: Triggers,
     transport: Arc<Transport>,
     digester: Arc<Digester>,
     clock: Clock,
     resumed_at: DateTime<Utc>,
+    metrics: Arc<Metrics>,
+}
+
+/// What a case is about.
+struct Subject {
+    /// A token, or what stands for the grant of a cluster token.
+    token: Arc<OAuthClientToken>,
+    /// Whose its target is.
+    owner: Owner,
 }
 
 /// What follows from watching.
 struct CacheListener {
     ledger: Arc<Ledger>,
+    copies: Arc<CopyLedger>,
     recorder: Arc<Recorder>,
     providers: Arc<Notify>,
+    metrics: Arc<Metrics>,
 }
 
 impl Listener for CacheListener {
@@ -56,62 +107,108 @@ impl Listener for CacheListener {
         self.recorder.forget(token);
     }
 
+    fn cluster_token_gone(&self, token: &ClusterOAuthClientToken) {
+        let uid = token.metadata.uid.as_deref().unwrap_or_default();
+        self.ledger.forget(uid);
+        self.copies.forget(uid);
+        self.recorder.forget(token);
+    }
+
     fn provider_changed(&self) {
         self.providers.notify_one();
+    }
+
+    fn provider_gone(&self, name: &str) {
+        self.metrics.forget_provider(name);
     }
 }
 
 /// Keeps tokens fresh until `tools.stopping` is cancelled; then ends when what was fetched is
 /// written.
-pub async fn run(access: Access, settings: WatchSettings, tools: Tools) {
+pub async fn run(
+    access: Access,
+    settings: WatchSettings,
+    tools: Tools,
+    Instruments { metrics, census, readiness }: Instruments,
+) {
     let client = access.client.clone();
     let ledger = Arc::new(Ledger::default());
+    let copies = Arc::new(CopyLedger::default());
     let recorder = Arc::new(Recorder::new(client.clone()));
     let providers = Arc::new(Notify::new());
     let listener = CacheListener {
         ledger: Arc::clone(&ledger),
+        copies: Arc::clone(&copies),
         recorder: Arc::clone(&recorder),
         providers: Arc::clone(&providers),
+        metrics: Arc::clone(&metrics),
     };
     let home = settings.cluster_resource_namespace.clone();
-    let (triggers, triggered) = mpsc::unbounded_channel();
+    let (triggers, triggered) = triggers();
     let stopping = tools.stopping.clone();
-    let filled = Caches::start(&client, settings, triggers, Arc::new(listener));
+    let cluster_kinds = settings.cluster_kinds;
+    let filled = Caches::start(&client, settings, triggers.clone(), Arc::new(listener));
     let caches = tokio::select! {
         caches = filled => caches,
         () = stopping.cancelled() => return,
     };
     info!(tokens = caches.tokens().state().len(), "caches are filled");
+    readiness.open(CACHES);
     let clock = tools.clock.clone();
     let provider_recorder = ProviderRecorder::new(client, clock.clone(), providers);
     tokio::spawn(provider_recorder.run(Arc::clone(&caches)));
     let edge = ClusterEdge::new(access, Arc::clone(&caches.secrets)).at_home_in(&home);
     let context = Arc::new(Context {
         ledger,
+        copies,
         recorder,
+        triggers,
         transport: Arc::clone(&tools.transport),
         digester: Arc::clone(&tools.digester),
         resumed_at: clock.now(),
         clock,
-        engine: Engine::new(edge, tools),
+        engine: Engine::new(edge, tools).watched_by(Arc::clone(&metrics) as Arc<dyn Witness>),
+        metrics,
         caches,
     });
-    drive(Arc::clone(&context), triggered, stopping.cancelled_owned()).await;
+    census.open(Arc::clone(&context) as Arc<dyn Census>);
+    work_on(&context, triggered, (cluster_kinds, stopping)).await;
     context.engine.catch_up_with_all().await;
 }
 
-async fn drive(
-    context: Arc<Context>,
-    triggered: mpsc::UnboundedReceiver<Trigger>,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
+/// Reconciles every kind that there is.
+async fn work_on(
+    context: &Arc<Context>,
+    Triggered { tokens, grants, copies }: Triggered,
+    (cluster_kinds, stopping): (bool, CancellationToken),
 ) {
-    let reader = context.caches.tokens().clone();
+    let caches = Arc::clone(&context.caches);
+    let work = (Arc::clone(context), stopping);
+    let tokens = drive((caches.tokens().clone(), tokens), reconcile, work.clone());
+    if !cluster_kinds {
+        return tokens.await;
+    }
+    let reader = caches.cluster_tokens();
+    let grants = drive((reader.clone(), grants), fan_out::reconcile_grant, work.clone());
+    let copies = drive((reader.clone(), copies), fan_out::reconcile_copies, work);
+    tokio::join!(tokens, grants, copies);
+}
+
+/// Reconciles what is triggered until the process is asked to end.
+async fn drive<K, F>(
+    (reader, triggered): (Store<K>, UnboundedReceiver<ObjectRef<K>>),
+    reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    (context, stopping): (Arc<Context>, CancellationToken),
+) where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    F: Future<Output = Result<Action, Error>> + Send + 'static,
+{
     // Triggers come from our own watches. Concurrency is bounded where it costs something: by
     // provider and for the API server, so that one that hangs holds up no other.
     Controller::for_stream(futures::stream::pending(), reader)
         .reconcile_on(UnboundedReceiverStream::new(triggered))
         .with_config(Config::default())
-        .graceful_shutdown_on(stop)
+        .graceful_shutdown_on(stopping.cancelled_owned())
         .run(reconcile, |_, _: &Error, _| Action::requeue(PAUSE), context)
         .for_each(|result| async move {
             match result {
@@ -150,9 +247,28 @@ impl Station for Context {
     }
 
     async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
-        let reference: Trigger = ObjectRef::from_obj(&**token);
-        self.caches.secrets.refer(&reference, self.caches.secrets_of(token));
-        let resolved = match self.caches.resolve(token) {
+        self.caches.secrets.refer(&Trigger::of(token), self.caches.secrets_of(token));
+        let subject = Subject { token: Arc::clone(token), owner: token.owner() };
+        self.assemble(subject, self.caches.resolve(token)).await
+    }
+
+    fn witness(&self, case: &Case, outcome: &Outcome) {
+        self.metrics.learn(&case.snapshot, outcome, self.clock.now());
+    }
+
+    async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
+        self.recorder.record(token, change).await
+    }
+}
+
+impl Context {
+    /// Everything that is known of a token now.
+    async fn assemble(
+        &self,
+        Subject { token, owner }: Subject,
+        resolved: Result<Resolved, Error>,
+    ) -> Result<Case, Error> {
+        let resolved = match resolved {
             Ok(resolved) => self.confirm(resolved).await?,
             Err(error) => Err(error),
         };
@@ -163,21 +279,24 @@ impl Station for Context {
         };
         let endpoint = materials.as_ref().ok().map(|materials| &*materials.endpoint);
         let shape = shape(&token.spec, endpoint);
+        let rivals = self.caches.rivals(&token);
+        let held_back = self.engine.holds_back(&token, materials.as_ref().ok());
         let mut snapshot = Snapshot {
-            token: Arc::clone(token),
+            token,
+            owner,
             facts: Facts::default(),
             means,
             shape: outline(&shape),
             target: None,
-            rivals: self.caches.rivals(token),
+            rivals,
             keys: keys(materials.as_ref().ok(), shape.as_ref().ok()),
             holds: true,
-            held_back: self.engine.holds_back(token, materials.as_ref().ok()),
+            held_back,
             delivery: Delivery::Volume,
             resumed_at: self.resumed_at,
         };
         let target = SecretKey {
-            namespace: token.namespace().unwrap_or_default(),
+            namespace: snapshot.namespace().to_owned(),
             name: snapshot.secret_name().to_owned(),
         };
         let found = self.look(&target).await?;
@@ -186,12 +305,6 @@ impl Station for Context {
         Ok(Case { snapshot, materials: materials.ok(), shape })
     }
 
-    async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
-        self.recorder.record(token, change).await
-    }
-}
-
-impl Context {
     /// What is remembered, or what a former process left behind.
     fn facts(&self, snapshot: &Snapshot) -> Facts {
         let uid = uid(&snapshot.token);
@@ -203,8 +316,7 @@ impl Context {
                 .as_ref()
                 .filter(|meta| holder(meta, &owner) == Holder::Us || !meta.owned_keys.is_empty());
             let facts = Facts::restore(&status, own, snapshot.secret_name());
-            self.ledger.open(uid, facts.clone(), status);
-            facts
+            self.ledger.open_once(uid, facts, status)
         })
     }
 

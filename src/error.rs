@@ -65,6 +65,8 @@ reasons! {
     ClusterKindsDisabled => Permanent,
     /// The cluster provider does not admit the token's namespace.
     NamespaceNotAdmitted => Permanent,
+    /// A cluster token's selector picks no namespace.
+    NoNamespaceSelected => Waiting,
     /// A scope that the platform's client may not be asked for.
     ScopeNotAllowed => Permanent,
     /// A parameter that may not be set with the platform's client.

@@ -41,6 +41,9 @@ pub trait Station: Send + Sync {
         token: &Arc<OAuthClientToken>,
     ) -> impl Future<Output = Result<Case, Error>> + Send;
 
+    /// Is told what came of a plan, before it is learnt from.
+    fn witness(&self, _case: &Case, _outcome: &Outcome) {}
+
     /// Writes down how a token stands, and tells of what changed.
     fn record(
         &self,
@@ -117,6 +120,7 @@ async fn expire<S: Station>(station: &S, case: &Case) -> Result<(), Error> {
 }
 
 fn learn<S: Station>(station: &S, case: &Case, outcome: Outcome) {
+    station.witness(case, &outcome);
     let lesson = Lesson {
         now: station.clock().now(),
         min_interval: case.snapshot.means.as_ref().ok().and_then(|means| means.limits.min_interval),
@@ -148,7 +152,8 @@ pub fn uid(token: &OAuthClientToken) -> &str {
     token.metadata.uid.as_deref().unwrap_or_default()
 }
 
-fn wait(until: DateTime<Utc>, clock: &Clock) -> Duration {
+/// How long to wait until then: neither so short that it spins, nor so long that nobody looks.
+pub fn wait(until: DateTime<Utc>, clock: &Clock) -> Duration {
     let wait = (until - clock.now()).to_std().unwrap_or_default();
     wait.clamp(SHORTEST_WAIT, clock.trusted())
 }

@@ -1,5 +1,6 @@
 //! From arguments to validated settings. Every default is here.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,6 +86,9 @@ pub struct ControllerArgs {
     /// or *.example.com
     #[arg(long, value_name = "HOST", env = "TOKENWARD_ALLOWED_HOSTS", value_delimiter = ',')]
     pub allowed_hosts: Vec<AllowedHost>,
+    /// Serve /livez, /readyz and /metrics at this address, as 0.0.0.0:8080; nowhere by default
+    #[arg(long, value_name = "IP:PORT", env = "TOKENWARD_ADMIN_ADDRESS")]
+    pub admin_address: Option<SocketAddr>,
 }
 
 /// Validated settings of `controller`.
@@ -92,6 +96,8 @@ pub struct ControllerArgs {
 pub struct ControllerSettings {
     /// What token requests may do.
     pub transport: TransportSettings,
+    /// Where probes and metrics are served.
+    pub admin_address: Option<SocketAddr>,
     scopes: Vec<Scope>,
     cluster_kinds: bool,
     cluster_resource_namespace: Option<String>,
@@ -114,6 +120,7 @@ impl ControllerArgs {
         let everywhere = namespaces.is_empty();
         Ok(ControllerSettings {
             transport: common.transport(),
+            admin_address: self.admin_address,
             cluster_kinds: everywhere || self.cluster_kinds,
             scopes: match everywhere {
                 true => vec![Scope::All],

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use kube::{Client, Config};
 use tokenward::act::Tools;
 use tokenward::clock::Clock;
-use tokenward::controller;
+use tokenward::controller::{self, Instruments};
 use tokenward::oauth::{AddressPolicy, Digester, Timeouts, Transport, TransportSettings};
 use tokenward::runtime::{Access, Chance, cluster_key};
 use tokenward::watch::{ProviderPolicy, Scope, WatchSettings};
@@ -101,7 +101,8 @@ impl Process {
             cluster_resource_namespace: OWN_NAMESPACE.to_owned(),
             providers: ProviderPolicy::default(),
         };
-        controller::run(Access { client, anonymous }, watch, tools).await;
+        let instruments = Instruments::new(&tools.clock);
+        controller::run(Access { client, anonymous }, watch, tools, instruments).await;
     }
 
     /// Timers are the world's own, so they keep pace with this for ever; yet every hour it is

@@ -50,6 +50,21 @@ struct Waiting {
     told: oneshot::Sender<Result<Pass, HeldBack>>,
 }
 
+/// How things stand at an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Those who wait for their turn.
+    pub waiting: u32,
+    /// Requests under way.
+    pub under_way: u32,
+    /// Accounts whose circuit breaker is open.
+    pub circuits_open: u32,
+    /// What is left of each limit, of the account that has least: by the length of its window.
+    pub left: BTreeMap<String, u32>,
+}
+
 /// Who wants to ask whom.
 #[derive(Clone, Debug)]
 pub(super) struct Application {
@@ -100,6 +115,23 @@ impl Accounts {
             account.recall(remembered.get(name).unwrap_or(&Memory::default()), now);
         }
         state.remembered = remembered;
+    }
+
+    /// How things stand at every origin.
+    pub(super) fn load(&self) -> Vec<Load> {
+        let now = self.clock.now();
+        let state = self.state();
+        let load = state.origins.iter().map(|(origin, Origin { turns, accounts, .. })| {
+            let (waiting, under_way) = turns.size();
+            let circuits_open = accounts.values().map(|account| u32::from(account.is_open())).sum();
+            let mut left: BTreeMap<String, u32> = BTreeMap::new();
+            for (window, requests) in accounts.values().flat_map(|account| account.left(now)) {
+                let least = left.entry(window).or_insert(requests);
+                *least = requests.min(*least);
+            }
+            Load { origin: origin.clone(), waiting, under_way, circuits_open, left }
+        });
+        load.collect()
     }
 
     /// How many wait for the same.

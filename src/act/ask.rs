@@ -144,6 +144,7 @@ impl<E: Edge> Engine<E> {
             Ok(occasion) => occasion,
             Err(error) => return Some((Err(error), None)),
         };
+        let began = self.clock.now();
         let (issued, answer) = self.exchange(materials, supplies, &occasion).await?;
         if let Some(witness) = &self.witness {
             let answer = answer.as_ref();
@@ -152,6 +153,7 @@ impl<E: Edge> Engine<E> {
                 supplies,
                 occasion: &occasion,
                 skew,
+                took: self.clock.now() - began,
                 answer,
                 issued: issued.as_ref(),
             });

@@ -1,6 +1,5 @@
 //! Carrying out a plan: read, ask, write.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -10,6 +9,7 @@ use super::accounts::{Accounts, Pass};
 use super::book::Refusal;
 use super::discovery::Discovery;
 use super::gates::Gates;
+use super::publish::{Fetched, shape_of};
 use super::renewal::Renewals;
 use super::retired::RetiredTokens;
 use super::revocation::{KEPT_ALIVE, is_kept_alive};
@@ -17,17 +17,12 @@ use super::spend::Spender;
 use super::supply::{Supplied, credentials, renewed_of};
 use super::turn::Entry;
 use super::witness::Witness;
-use super::{Case, Edge, Otherwise, TargetWrite};
-use crate::api::annotations::{
-    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, Owner, REFRESH_AT, SHAPE,
-    format_time, whole_seconds,
-};
-use crate::api::{CreationPolicy, DeletionPolicy};
+use super::{Case, Edge};
+use crate::api::DeletionPolicy;
 use crate::clock::Clock;
-use crate::decide::{Attempt, FetchOrder, HeldToken, Inspected, Outcome, Plan, Renewal, SecretKey};
+use crate::decide::{Attempt, FetchOrder, Inspected, Outcome, Plan, Renewal};
 use crate::error::{Class, Error, Reason};
-use crate::oauth::{CANNOT_REVOKE, Digester, Issued, Life, Transport};
-use crate::render::{Data, Place, Rendered, Shape, Shown, Times, read_back};
+use crate::oauth::{CANNOT_REVOKE, Digester, Life, Transport};
 use crate::runtime::Chance;
 use crate::watch::Materials;
 
@@ -52,15 +47,6 @@ pub struct Engine<E> {
 /// What is said of a token that ends with the one before it.
 const NO_LONGER: &str = "the new token ends no later than the former one: all tokens of the \
                          session that it comes from end together";
-
-/// A token that is to be written.
-struct Fetched<'a> {
-    issued: Issued,
-    fingerprint: String,
-    renewal: Renewal,
-    order: &'a FetchOrder,
-    inputs: &'a str,
-}
 
 impl<E: Edge> Engine<E> {
     /// An engine. Once `stopping` is cancelled it starts no more token requests, and waits for the
@@ -87,6 +73,11 @@ impl<E: Edge> Engine<E> {
     #[must_use]
     pub fn watched_by(self, witness: Arc<dyn Witness>) -> Self {
         Self { witness: Some(witness), ..self }
+    }
+
+    /// Whether nothing new is to be begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
     }
 
     /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, or the
@@ -139,8 +130,7 @@ impl<E: Edge> Engine<E> {
             Entry::HeldBack => return Some(Outcome::HeldBack),
             Entry::Stopping => return None,
         };
-        let namespace = case.snapshot.owner().namespace;
-        let supplied = match self.supply(materials, &namespace).await {
+        let supplied = match self.supply(materials, case.snapshot.namespace()).await {
             Ok(supplied) => supplied,
             // Nothing was asked, and nothing will be until an input changes.
             Err(error) if is_unusable(&error) => {
@@ -233,48 +223,6 @@ impl<E: Edge> Engine<E> {
         })
     }
 
-    /// Writes the token that is there again.
-    async fn write_again(&self, case: &Case, from: &str, held: HeldToken) -> Outcome {
-        let owner = case.snapshot.owner();
-        let old = SecretKey { namespace: owner.namespace.clone(), name: from.to_owned() };
-        let data = match self.edge.read(&old, &owner).await {
-            Ok(data) => data,
-            Err(error) => return Outcome::Failed { error, attempt: self.attempt(case) },
-        };
-        let data = data.unwrap_or_default();
-        let Some(shown) = read_back(&data, times(&held), &held.outputs) else {
-            return already_there(case, from, &data).unwrap_or(Outcome::NothingToWriteAgain);
-        };
-        let held = HeldToken { secret_name: case.snapshot.secret_name().to_owned(), ..held };
-        let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        let Ok(rendered) = rendered(case, &shown) else {
-            return Outcome::NotRendered { shape: shape_of(case) };
-        };
-        match self.write(case, &held, (rendered, inputs, Otherwise::LookAgain)).await {
-            Ok(()) => {
-                self.nudge(case).await;
-                Outcome::WrittenAgain { held }
-            }
-            Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
-        }
-    }
-
-    /// Takes the keys of an expired token out of its target; whose it is and since when stays told.
-    async fn withdraw(&self, case: &Case, held: HeldToken) -> Outcome {
-        let inputs = case.snapshot.facts.attempted.clone().unwrap_or_default();
-        let owner = case.snapshot.owner();
-        let bare = Shape::default();
-        let shape = case.shape.as_ref().unwrap_or(&bare);
-        let empty = shape.without_token(times(&held), place(&owner, &held.secret_name));
-        match self.write(case, &held, (empty, inputs, Otherwise::LetBe)).await {
-            Ok(()) => {
-                self.nudge(case).await;
-                Outcome::Withdrawn
-            }
-            Err(error) => Outcome::Failed { error, attempt: self.attempt(case) },
-        }
-    }
-
     /// Looks at the target before anything is asked for it.
     async fn inspect(&self, case: &Case) -> Option<Outcome> {
         let version = case.snapshot.target.as_ref()?.version();
@@ -286,81 +234,10 @@ impl<E: Edge> Engine<E> {
         })
     }
 
-    async fn publish(
-        &self,
-        case: &Case,
-        fetched: Fetched<'_>,
-    ) -> Result<(HeldToken, Option<String>), Error> {
-        let Fetched { issued, fingerprint, renewal, order, inputs } = fetched;
-        let Life { issued_at, expires_at } = issued.life;
-        let held = HeldToken {
-            issued_at: whole_seconds(issued_at),
-            expires_at: whole_seconds(expires_at),
-            refresh_at: whole_seconds(order.refresh_at(renewal, issued_at, expires_at)),
-            token_type: issued.token_type.clone(),
-            scopes: issued.scopes,
-            outputs: issued.outputs.keys().cloned().collect(),
-            secret_name: case.snapshot.secret_name().to_owned(),
-            fingerprint: Some(fingerprint),
-            repeated: renewal == Renewal::Same,
-            changed_at: self.changed_at(case, order, renewal),
-        };
-        let shown = Shown {
-            access_token: issued.access_token,
-            token_type: issued.token_type,
-            times: times(&held),
-            outputs: issued.outputs,
-        };
-        let rendered = (rendered(case, &shown)?, inputs.to_owned(), Otherwise::LookAgain);
-        self.write(case, &held, rendered).await?;
-        let hindered = self.nudge(case).await;
-        info!(
-            namespace = case.snapshot.owner().namespace,
-            name = case.snapshot.owner().name,
-            expires_at = format_time(held.expires_at),
-            refresh_at = format_time(held.refresh_at),
-            "token written"
-        );
-        Ok((held, hindered))
-    }
-
-    async fn write(
-        &self,
-        case: &Case,
-        held: &HeldToken,
-        (rendered, inputs, otherwise): (Rendered, String, Otherwise),
-    ) -> Result<(), Error> {
-        let Rendered { type_, labels, annotations, data } = rendered;
-        let owner = case.snapshot.owner();
-        let target = &case.snapshot.token.spec.target;
-        let is_owner = target.creation_policy == CreationPolicy::Owner;
-        let changed_at = held.changed_at.map(format_time).unwrap_or_default();
-        let own = [
-            (ISSUED_AT, format_time(held.issued_at)),
-            (EXPIRES_AT, format_time(held.expires_at)),
-            (REFRESH_AT, format_time(held.refresh_at)),
-            (INPUTS, inputs),
-            (OWNER, if is_owner { owner.to_string() } else { String::new() }),
-            (SHAPE, shape_of(case)),
-            (OUTPUTS, held.outputs.join(",")),
-            (CHANGED_AT, changed_at),
-        ];
-        let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
-        // What is empty says nothing.
-        let own = own.filter(|(key, value)| !(value.is_empty() && key != INPUTS));
-        let annotations: BTreeMap<_, _> = annotations.into_iter().chain(own).collect();
-        let policies = (target.creation_policy, target.deletion_policy);
-        let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
-        let seen = case.snapshot.target.clone();
-        let write =
-            TargetWrite { key, owner, policies, type_, labels, annotations, data, seen, otherwise };
-        self.edge.write(write).await
-    }
-
     /// Clears a former target.
     async fn leave(&self, case: &Case, (name, fate): (String, DeletionPolicy)) -> Outcome {
         let owner = case.snapshot.owner();
-        let old = SecretKey { namespace: owner.namespace.clone(), name: name.clone() };
+        let old = case.secret_key(&name);
         let left = match fate {
             DeletionPolicy::Retain => Ok(()),
             DeletionPolicy::Delete => self.edge.leave(&old, &owner).await,
@@ -375,7 +252,7 @@ impl<E: Edge> Engine<E> {
     }
 
     /// An attempt that ended before anything was asked.
-    fn attempt(&self, case: &Case) -> Attempt {
+    pub(super) fn attempt(&self, case: &Case) -> Attempt {
         Attempt { at: self.clock.now(), seen: seen(case), ..Attempt::default() }
     }
 }
@@ -392,25 +269,6 @@ pub struct Tools {
     pub chance: Chance,
     /// Cancelled when the process is asked to end.
     pub stopping: CancellationToken,
-}
-
-/// A token in the shape that its target declares.
-fn rendered(case: &Case, shown: &Shown) -> Result<Rendered, Error> {
-    let shape = case.shape.as_ref().map_err(Clone::clone)?;
-    shape.render(shown, place(&case.snapshot.owner(), case.snapshot.secret_name()))
-}
-
-fn place<'a>(owner: &'a Owner, secret_name: &'a str) -> Place<'a> {
-    Place { namespace: &owner.namespace, name: &owner.name, secret_name }
-}
-
-fn times(held: &HeldToken) -> Times {
-    let HeldToken { issued_at, expires_at, refresh_at, .. } = *held;
-    Times { issued_at, expires_at, refresh_at }
-}
-
-fn shape_of(case: &Case) -> String {
-    case.shape.as_ref().map(|shape| shape.digest().to_owned()).unwrap_or_default()
 }
 
 fn seen(case: &Case) -> String {
@@ -430,15 +288,6 @@ fn remarks(case: &Case, materials: &Materials, renewal: Renewal) -> Vec<String> 
     .filter(|(holds, _)| *holds)
     .map(|(_, remark)| remark.to_owned())
     .collect()
-}
-
-/// A later token than the one that is remembered: a write whose answer was lost had its effect.
-fn already_there(case: &Case, name: &str, data: &Data) -> Option<Outcome> {
-    let target = case.snapshot.target.as_ref().filter(|_| name == case.snapshot.secret_name())?;
-    let found = HeldToken::of_target(target, name)?;
-    let held = case.snapshot.facts.held.as_ref()?;
-    (found.issued_at > held.issued_at).then(|| read_back(data, times(&found), &[])).flatten()?;
-    Some(Outcome::WrittenAgain { held: found })
 }
 
 /// Whether an error lies in the inputs, so that another try makes sense only when they change.

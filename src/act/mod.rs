@@ -6,11 +6,13 @@ mod ask;
 mod book;
 mod cluster;
 mod cluster_accounts;
+mod copies;
 mod discovery;
 mod engine;
 mod finalizer;
 mod gates;
 mod kept;
+mod publish;
 mod rehearsal;
 mod renewal;
 mod retired;
@@ -28,8 +30,10 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
+pub use accounts::Load;
 pub use book::Version;
 pub use cluster::ClusterEdge;
+pub use copies::Spread;
 pub use engine::{Engine, Tools};
 pub(crate) use finalizer::change_finalizers;
 pub use rehearsal::Rehearsal;
@@ -69,8 +73,12 @@ pub(crate) fn outline(shape: &Result<Shape, Error>) -> Result<Outline, Error> {
 impl Case {
     /// The target Secret.
     pub fn target_key(&self) -> SecretKey {
-        let namespace = self.snapshot.owner().namespace;
-        SecretKey { namespace, name: self.snapshot.secret_name().to_owned() }
+        self.secret_key(self.snapshot.secret_name())
+    }
+
+    /// A Secret where the target is.
+    pub(crate) fn secret_key(&self, name: &str) -> SecretKey {
+        SecretKey { namespace: self.snapshot.namespace().to_owned(), name: name.to_owned() }
     }
 }
 

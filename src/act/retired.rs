@@ -100,6 +100,7 @@ mod tests {
             serde_json::from_value(serde_json::json!({"request": {"url": "https://id.example/t"}}));
         let endpoint = compile(&document.unwrap(), ProviderKind::OAuthProvider).unwrap();
         let issuer = Materials {
+            provider: "web/p".to_owned(),
             endpoint,
             asking: Asking::default(),
             credentials: None,

@@ -106,7 +106,8 @@ impl<E: Edge> Engine<E> {
 
     async fn read_held(&self, case: &Case, held: &HeldToken) -> Option<SecretString> {
         let owner = case.snapshot.owner();
-        let key = SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
+        let namespace = case.snapshot.namespace().to_owned();
+        let key = SecretKey { namespace, name: held.secret_name.clone() };
         match self.edge.read(&key, &owner).await {
             Ok(data) => data?.remove(keys::ACCESS_TOKEN),
             Err(error) => {
@@ -129,8 +130,8 @@ impl<E: Edge> Engine<E> {
         case: &Case,
         (materials, token): (&Materials, &SecretString),
     ) -> Result<(), Error> {
-        let namespace = case.snapshot.owner().namespace;
-        let Supplied { mut supplies, .. } = self.supply(materials, &namespace).await?;
+        let namespace = case.snapshot.namespace();
+        let Supplied { mut supplies, .. } = self.supply(materials, namespace).await?;
         // The one that the provider last took.
         let last = case.snapshot.facts.secret_key.as_deref();
         supplies.secret_key = secrets_in_order(secret_keys(materials), &supplies, last).pop();

@@ -56,10 +56,8 @@ impl<E: Edge> Engine<E> {
         let Some(held) = order.held.clone().filter(|held| restarts && unknown(held)) else {
             return order;
         };
-        let owner = case.snapshot.owner();
-        let place =
-            SecretKey { namespace: owner.namespace.clone(), name: held.secret_name.clone() };
-        let data = self.edge.read(&place, &owner).await;
+        let place = case.secret_key(&held.secret_name);
+        let data = self.edge.read(&place, &case.snapshot.owner()).await;
         let token = data.ok().flatten().and_then(|mut data| data.remove(keys::ACCESS_TOKEN));
         let fingerprint = token.map(|token| self.digester.token(&token));
         FetchOrder { held: Some(HeldToken { fingerprint, ..held }), ..order }

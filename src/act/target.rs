@@ -229,14 +229,19 @@ impl ClusterEdge {
             let api = self.secrets(&key.namespace);
             let found = self.call(api.get_metadata_opt(&key.name)).await;
             let found = found.map_err(|error| write_failed(key, &error))?;
-            let Some(found) = found else { return Ok(()) };
+            let Some(found) = found else {
+                self.index.forget(key);
+                return Ok(());
+            };
             let meta = TargetMeta::of(&found.metadata).seen_by(owner);
             let left = if holder(&meta, owner) == Holder::Us {
                 let preconditions =
                     Preconditions { uid: found.uid(), resource_version: found.resource_version() };
                 let parameters = DeleteParams::default().preconditions(preconditions);
-                self.call(api.delete(&key.name, &parameters)).await.map(drop)
+                let left = self.call(api.delete(&key.name, &parameters)).await;
+                left.map(|_| self.index.note_removed(key))
             } else if meta.guest.is_none() {
+                self.index.forget(key);
                 return Ok(());
             } else {
                 let nothing = Patch::Apply(nothing(key, &meta));

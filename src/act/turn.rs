@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use tokio::select;
 
-use super::accounts::{Application, Pass};
+use super::accounts::{Application, Load, Pass};
 use super::ask::Asked;
 use super::book::Refusal;
 use super::{Case, Edge, Engine};
@@ -34,6 +34,11 @@ impl<E: Edge> Engine<E> {
             self.accounts.with(&application, |account, now| account.note_user(namespace, now));
         }
         self.accounts.holds_back(&application)
+    }
+
+    /// How things stand at the providers.
+    pub fn load(&self) -> Vec<Load> {
+        self.accounts.load()
     }
 
     /// Waits for a place at the provider.

@@ -26,6 +26,8 @@ pub struct Exchange<'a> {
     pub occasion: &'a Occasion,
     /// By how much the time that it was made by is ahead of our clock.
     pub skew: TimeDelta,
+    /// How long it took.
+    pub took: TimeDelta,
     /// The answer, where there was one.
     pub answer: Option<&'a Answer>,
     /// What it was understood to mean.

@@ -76,10 +76,12 @@ impl Usage {
     /// Whether the selector picks a namespace with these labels. A selector that cannot be read
     /// picks nothing.
     pub fn admits(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
-        use kube::core::{Selector, SelectorExt};
-        self.namespace_selector
-            .clone()
-            .and_then(|selector| Selector::try_from(selector).ok())
-            .is_some_and(|selector| selector.matches(labels))
+        use kube::core::SelectorExt;
+        self.selector().is_some_and(|selector| selector.matches(labels))
+    }
+
+    /// The selector; `None` where there is none, or it cannot be read.
+    pub fn selector(&self) -> Option<kube::core::Selector> {
+        self.namespace_selector.clone()?.try_into().ok()
     }
 }

@@ -62,19 +62,28 @@ pub struct Stamp {
 
 /// Sets a condition. `lastTransitionTime` moves only when the status does.
 pub fn set(conditions: &mut Vec<Condition>, type_: &str, verdict: Verdict, stamp: Stamp) {
-    let since =
-        find(conditions, type_).filter(|condition| condition.status == verdict.status).map_or_else(
-            || crate::clock::to_kube(stamp.now),
-            |condition| condition.last_transition_time.clone(),
-        );
     let condition = Condition {
         type_: type_.to_owned(),
         status: verdict.status.to_owned(),
         reason: verdict.reason.to_owned(),
         message: verdict.message,
         observed_generation: stamp.generation,
-        last_transition_time: since,
+        last_transition_time: crate::clock::to_kube(stamp.now),
     };
+    put(conditions, condition);
+}
+
+/// Takes a condition over from elsewhere, in the same way.
+pub fn carry(conditions: &mut Vec<Condition>, condition: &Condition, stamp: Stamp) {
+    let last_transition_time = crate::clock::to_kube(stamp.now);
+    put(conditions, Condition { last_transition_time, ..condition.clone() });
+}
+
+fn put(conditions: &mut Vec<Condition>, mut condition: Condition) {
+    let type_ = condition.type_.clone();
+    if let Some(before) = find(conditions, &type_).filter(|c| c.status == condition.status) {
+        condition.last_transition_time = before.last_transition_time.clone();
+    }
     match conditions.iter_mut().find(|condition| condition.type_ == type_) {
         Some(slot) => *slot = condition,
         None => conditions.push(condition),

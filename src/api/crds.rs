@@ -3,14 +3,17 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-use super::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider};
+use super::{ClusterOAuthClientToken, ClusterOAuthProvider, OAuthClientToken, OAuthProvider};
 
 /// Every CustomResourceDefinition of tokenward, generated from the types.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [OAuthClientToken::crd(), OAuthProvider::crd(), ClusterOAuthProvider::crd()]
-        .into_iter()
-        .map(tidy)
-        .collect()
+    let crds = [
+        OAuthClientToken::crd(),
+        OAuthProvider::crd(),
+        ClusterOAuthProvider::crd(),
+        ClusterOAuthClientToken::crd(),
+    ];
+    crds.into_iter().map(tidy).collect()
 }
 
 /// Takes out what the generator adds and Kubernetes does not want: `nullable` and null among an

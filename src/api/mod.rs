@@ -3,6 +3,7 @@
 
 pub mod annotations;
 mod cluster_provider;
+mod cluster_token;
 pub mod conditions;
 mod crds;
 mod document;
@@ -15,6 +16,11 @@ mod token;
 mod workload;
 
 pub use cluster_provider::{ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCredentials, Usage};
+pub use cluster_token::{
+    CLUSTER_TOKEN, ClusterOAuthClientToken, ClusterOAuthClientTokenSpec,
+    ClusterOAuthClientTokenStatus, ClusterProviderRef, NAMED_FAILURES, NamespaceCounts,
+    NamespaceFailure,
+};
 pub use crds::crds;
 pub use document::{
     Algorithm, Assertion, BasicEncoding, ClientAuthentication, Encoding, ErrorRule, Errors,

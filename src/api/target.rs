@@ -26,6 +26,8 @@ pub struct Target {
     /// The Secret to write, in the same namespace; the token's own name by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
+    #[x_kube(validation = Rule::new("!self.endsWith('.coct.tokenward.dev')")
+        .message("names that end in .coct.tokenward.dev are those of master copies: choose another one"))]
     pub secret_name: Option<String>,
     /// `Owner`: the Secret is tokenward's, made by it or taken over with its consent (annotation
     /// `tokenward.dev/allow`). `Merge`: the token's keys go into a Secret that somebody else made

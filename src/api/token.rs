@@ -108,7 +108,7 @@ impl OAuthClientToken {
     }
 }
 
-fn scopes_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn scopes_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "array",
         "maxItems": 64,
@@ -134,7 +134,7 @@ fn revoke_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-fn on_expiry_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn on_expiry_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "string", "enum": ["Keep", "Remove"], "default": "Keep"})
 }
 
@@ -157,7 +157,7 @@ fn audiences_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-fn parameters_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn parameters_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "maxProperties": 32,
@@ -175,6 +175,17 @@ pub struct ProviderRef {
     /// The provider's name.
     #[schemars(schema_with = "schema::object_name")]
     pub name: String,
+}
+
+impl ProviderRef {
+    /// What the provider is called that a token of this namespace means: `NAMESPACE/NAME`, or `NAME`
+    /// where it has no namespace.
+    pub fn full_name(&self, namespace: &str) -> String {
+        match self.kind {
+            ProviderKind::OAuthProvider => format!("{namespace}/{}", self.name),
+            ProviderKind::ClusterOAuthProvider => self.name.clone(),
+        }
+    }
 }
 
 /// The kinds of provider.
@@ -199,11 +210,13 @@ impl ProviderKind {
 
 /// The Secret that holds a client's credentials. Its namespace is never a choice of the one who
 /// writes this.
-#[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(Deserialize, Serialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsRef {
     /// The Secret's name.
     #[schemars(schema_with = "schema::object_name")]
+    #[x_kube(validation = Rule::new("!self.endsWith('.coct.tokenward.dev')")
+        .message("names that end in .coct.tokenward.dev are those of master copies, which hold no credentials: name another Secret"))]
     pub name: String,
     /// The keys that hold the client's secret, in the order in which they are tried, so that a
     /// rotation has no gap; `client_secret` alone by default.

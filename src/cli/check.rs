@@ -15,7 +15,7 @@ use crate::check::{CheckSettings, Name, Setup, concerned, fetch, gather};
 use crate::local::Source;
 use crate::manifests::{Complaint, Manifests, Reading, cross_check, read};
 use crate::oauth::TransportSettings;
-use crate::runtime::Access;
+use crate::runtime::{Access, ApiRequests};
 use crate::settings::{CommonArgs, PLATFORM_NAMESPACE};
 
 /// Flags of `check`.
@@ -113,7 +113,8 @@ async fn on_cluster(common: &CommonArgs, args: &CheckArgs) -> Result<(), Failure
     };
     let mut transport = common.transport();
     transport.addresses.api_server = api_server(&config).await?;
-    let access = Access::new(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let access = Access::new(config, ApiRequests::default())
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     let platform = &args.cluster_resource_namespace;
     let gathered = gather(&access, &args.token, platform).await.map_err(Failure::Failed)?;
     let Reading { manifests, complaints } = gathered.reading;

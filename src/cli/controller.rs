@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use kube::Config;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 use tracing::info;
 
 use super::{Failure, block_on};
 use crate::act::Tools;
 use crate::clock::Clock;
-use crate::controller;
+use crate::controller::{self, Instruments};
 use crate::oauth::{Digester, Transport};
-use crate::runtime::{Access, Chance, cluster_key, init_logs, stop_signal};
+use crate::runtime::{Access, Admin, Chance, cluster_key, init_logs, stop_signal};
 use crate::settings::{CommonArgs, ControllerArgs, ControllerSettings};
 
 pub(super) fn run(common: &CommonArgs, args: ControllerArgs) -> Result<(), Failure> {
@@ -28,12 +30,18 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
     let watch = settings.watch(&config.default_namespace);
     let mut transport = settings.transport.clone();
     transport.addresses.api_server = api_server(&config).await?;
-    let access = Access::new(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let clock = Clock::system();
+    let instruments = Instruments::new(&clock);
+    if let Some(address) = settings.admin_address {
+        admin(&instruments, address).await?;
+    }
+    let requests = instruments.metrics.api_requests.clone();
+    let access =
+        Access::new(config, requests).map_err(|error| Failure::Failed(error.to_string()))?;
     let key = tokio::select! {
         key = cluster_key(&access.client, &watch.cluster_resource_namespace) => key.map_err(Failure::Failed)?,
         () = stopping.cancelled() => return Ok(()),
     };
-    let clock = Clock::system();
     let tools = Tools {
         transport: Arc::new(Transport::new(transport, clock.clone())),
         digester: Arc::new(Digester::new(&key)),
@@ -42,8 +50,23 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
         stopping,
     };
     info!(version = env!("CARGO_PKG_VERSION"), scopes = ?watch.scopes, "tokenward starts");
-    controller::run(access, watch, tools).await;
+    controller::run(access, watch, tools, instruments).await;
     info!("tokenward has ended");
+    Ok(())
+}
+
+/// Tells of the process on a port of its own.
+async fn admin(instruments: &Instruments, address: SocketAddr) -> Result<(), Failure> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::Failed(format!("--admin-address: nobody can listen on {address}: {error}"))
+    })?;
+    let mut metrics = Registry::with_prefix("tokenward");
+    instruments.metrics.register(&mut metrics);
+    metrics.register_collector(Box::new(Arc::clone(&instruments.census)));
+    let readiness = instruments.readiness.clone();
+    let address = listener.local_addr().unwrap_or(address);
+    tokio::spawn(Arc::new(Admin { readiness, metrics }).serve(listener));
+    info!(%address, "probes and metrics are served");
     Ok(())
 }
 

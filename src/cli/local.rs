@@ -16,6 +16,10 @@ use crate::settings::{CommonArgs, LocalArgs, PLATFORM_NAMESPACE};
 /// How often the manifests are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What is said of cluster tokens.
+const NO_FAN_OUT: &str = "is for a cluster, whose namespaces come and go: write an OAuthClientToken \
+                          for each namespace, or leave it out of these manifests";
+
 /// Where manifests are, and where they are not.
 #[derive(Clone)]
 struct Inputs {
@@ -111,6 +115,9 @@ impl Inputs {
         for warning in warnings {
             warn!("{warning}");
         }
+        let cluster_tokens = reading.manifests.cluster_tokens.values();
+        let refused = cluster_tokens.map(|token| token.complain(Severity::Error, "", NO_FAN_OUT));
+        let errors: Vec<_> = errors.into_iter().chain(refused).collect();
         if errors.is_empty() {
             Ok(Source::new(reading.manifests, PLATFORM_NAMESPACE))
         } else {

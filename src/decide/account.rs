@@ -89,6 +89,8 @@ struct Counted {
     window: Window,
     /// When a document last had a quota of this length.
     wanted_at: DateTime<Utc>,
+    /// How many it allowed, once one was seen.
+    allowed: Option<u32>,
 }
 
 impl Account {
@@ -112,9 +114,11 @@ impl Account {
         let lengths: BTreeSet<TimeDelta> = kept.chain(memory.windows.keys()).copied().collect();
         for length in lengths {
             let parts = memory.windows.get(&length).cloned().unwrap_or_default();
-            let wanted_at = self.windows.get(&length).map_or(now, |before| before.wanted_at);
+            let before = self.windows.get(&length);
+            let wanted_at = before.map_or(now, |before| before.wanted_at);
+            let allowed = before.and_then(|before| before.allowed);
             let window = Window::new(length, parts);
-            self.windows.insert(length, Counted { window, wanted_at });
+            self.windows.insert(length, Counted { window, wanted_at, allowed });
         }
     }
 
@@ -123,6 +127,21 @@ impl Account {
         let kept = self.windows.iter().filter(|(length, _)| is_kept(**length));
         let parts = kept.map(|(length, counted)| (*length, counted.window.parts().clone()));
         Memory { silent_until: self.silent_until, windows: parts.collect() }
+    }
+
+    /// What is left of each limit that is kept: by the length of its window.
+    pub fn left(&self, now: DateTime<Utc>) -> impl Iterator<Item = (String, u32)> {
+        self.windows.iter().filter(|(length, _)| is_kept(**length)).filter_map(
+            move |(length, counted)| {
+                let quota = Quota { window: *length, requests: counted.allowed? };
+                Some((quota.length(), quota.requests.saturating_sub(counted.window.used(now))))
+            },
+        )
+    }
+
+    /// Whether its circuit breaker is open.
+    pub fn is_open(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// A namespace has a token here.
@@ -351,9 +370,10 @@ impl Account {
                 if !quota.is_kept() && *quota != DEFAULT_QUOTA {
                     window.count("", quota.requests, since);
                 }
-                Counted { window, wanted_at: now }
+                Counted { window, wanted_at: now, allowed: None }
             });
             counted.wanted_at = now;
+            counted.allowed = Some(quota.requests);
         }
         self.windows.retain(|length, counted| counted.wanted_at + *length * 2 > now);
     }

@@ -67,14 +67,29 @@ pub fn admit(
     let none = Usage::default();
     let usage = provider.usage.as_ref().unwrap_or(&none);
     if !usage.admits(applicant.labels) {
-        let message = format!(
-            "the ClusterOAuthProvider does not admit namespace {:?}: its spec.usage.namespaceSelector \
-             must match the namespace's labels",
-            applicant.namespace
-        );
-        return Err(Error::new(Reason::NamespaceNotAdmitted, message));
+        return Err(not_admitted(applicant.namespace));
     }
-    let token = applicant.token;
+    client(provider, applicant.token, (applicant.namespace, platform_namespace))
+}
+
+/// What a namespace gets that a cluster provider does not admit.
+pub fn not_admitted(namespace: &str) -> Error {
+    let message = format!(
+        "the ClusterOAuthProvider does not admit namespace {namespace:?}: its \
+         spec.usage.namespaceSelector must match the namespace's labels"
+    );
+    Error::new(Reason::NamespaceNotAdmitted, message)
+}
+
+/// Whose credentials a cluster provider is asked with by a token whose own ones lie in `own`, and
+/// whether it may ask for what it does.
+pub fn client(
+    provider: &ClusterOAuthProviderSpec,
+    token: &OAuthClientTokenSpec,
+    (own, platform_namespace): (&str, &str),
+) -> Result<Option<CredentialsSource>, Error> {
+    let none = Usage::default();
+    let usage = provider.usage.as_ref().unwrap_or(&none);
     if token.credentials_secret_ref.is_some() {
         if usage.own_credentials == Some(OwnCredentials::Forbid) {
             return Err(Error::new(
@@ -82,7 +97,7 @@ pub fn admit(
                 "the ClusterOAuthProvider forbids own credentials: leave spec.credentialsSecretRef out",
             ));
         }
-        return Ok(own_credentials(token, applicant.namespace));
+        return Ok(own_credentials(token, own));
     }
     let Some(platform) = &provider.credentials_secret_ref else {
         return Ok(None);

@@ -270,7 +270,7 @@ fn same_token_until(facts: &Facts, held: &HeldToken, asked_at: DateTime<Utc>) ->
     }
 }
 
-fn repaired(before: Option<&Repairs>, lesson: Lesson<'_>) -> Repairs {
+pub(super) fn repaired(before: Option<&Repairs>, lesson: Lesson<'_>) -> Repairs {
     let Lesson { now, undone_by, .. } = lesson;
     let lately = before.filter(|repairs| now - repairs.at < schedule::REPAIR_MEMORY);
     Repairs {

@@ -7,6 +7,7 @@ mod admission;
 mod breaker;
 mod conditions;
 mod facts;
+mod fan_out;
 mod finalizer;
 #[cfg(test)]
 mod held_back_tests;
@@ -35,9 +36,15 @@ mod view;
 mod window;
 
 pub use account::{Account, Batch, Caller, DEFAULT_QUOTA, HeldBack, Memory, Turn};
-pub use admission::{Applicant, CredentialsSource, SecretKey, admit, own_credentials};
+pub use admission::{
+    Applicant, CredentialsSource, SecretKey, admit, client, not_admitted, own_credentials,
+};
 pub use breaker::{Health, Urgency};
 pub use facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};
+pub use fan_out::{
+    CopyChange, CopyFacts, CopyOutcome, CopyStep, Destination, FanOut, FanOutPlan, Tally, fan_out,
+    learn_copy,
+};
 pub(crate) use finalizer::FINALIZER_REMARK;
 pub use finalizer::{FinalizerChange, FinalizerTry, is_held};
 pub use learn::{Attempt, Lesson, Outcome, learn};

@@ -101,6 +101,7 @@ impl World {
             now: at(0),
             scene: Snapshot {
                 token: Arc::new(token()),
+                owner: token().owner(),
                 facts: Facts::default(),
                 means: Ok(means),
                 shape: Ok(Outline::default()),

@@ -16,8 +16,10 @@ use crate::error::Error;
 /// Everything that is known of one token at one moment. Immutable.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The resource.
+    /// The resource, or what stands for the grant of a `ClusterOAuthClientToken`.
     pub token: Arc<OAuthClientToken>,
+    /// Whose the target is: the resource, as its annotation names it.
+    pub owner: Owner,
     /// What is remembered of it.
     pub facts: Facts,
     /// Provider, admission and credentials: all that a request needs, or why it cannot be made.
@@ -115,9 +117,14 @@ impl Snapshot {
         self.token.secret_name()
     }
 
+    /// The namespace that credentials come from and the token goes to.
+    pub fn namespace(&self) -> &str {
+        self.token.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
     /// The token, as the owner annotation names it.
     pub fn owner(&self) -> Owner {
-        self.token.owner()
+        self.owner.clone()
     }
 
     /// How the token reaches its readers.

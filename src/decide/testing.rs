@@ -149,6 +149,7 @@ impl Scene {
     pub(super) fn new() -> Self {
         Self(Snapshot {
             token: Arc::new(token()),
+            owner: token().owner(),
             facts: Facts::default(),
             means: Ok(Means { seen: SEEN.into(), ..Means::default() }),
             shape: Ok(Outline::default()),

@@ -66,6 +66,13 @@ impl<T> Turns<T> {
         u32::try_from(waiting).unwrap_or(u32::MAX)
     }
 
+    /// How many wait, and how many are served.
+    pub fn size(&self) -> (u32, u32) {
+        let waiting =
+            self.lanes.keys().fold(0_u32, |sum, lane| sum.saturating_add(self.waiting(lane)));
+        (waiting, self.running.values().sum())
+    }
+
     /// A request of a namespace has ended.
     pub fn release(&mut self, namespace: &str) {
         if let Some(running) = self.running.get_mut(namespace) {

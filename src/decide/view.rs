@@ -109,6 +109,11 @@ impl<'a> View<'a> {
         self.good().or_else(|| self.mendable())
     }
 
+    /// Whether the target is as it should be, so that there is nothing to write.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.good().is_some() && self.shape().is_some() && self.mendable().is_none()
+    }
+
     fn is_right(&self, held: &HeldToken, shape: &Outline) -> bool {
         let Some(target) = &self.snapshot.target else { return false };
         let owner = self.snapshot.owner();

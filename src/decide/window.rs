@@ -20,17 +20,22 @@ impl Quota {
     pub fn is_kept(&self) -> bool {
         is_kept(self.window)
     }
-}
 
-impl std::fmt::Display for Quota {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    /// How long its window is, as a document would say.
+    pub fn length(&self) -> String {
         let seconds = self.window.num_seconds();
         let (number, unit) = match seconds {
             _ if seconds % 3600 == 0 => (seconds / 3600, "h"),
             _ if seconds % 60 == 0 => (seconds / 60, "m"),
             _ => (seconds, "s"),
         };
-        write!(f, "{} in {number}{unit}", self.requests)
+        format!("{number}{unit}")
+    }
+}
+
+impl std::fmt::Display for Quota {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} in {}", self.requests, self.length())
     }
 }
 

@@ -337,6 +337,7 @@ fn snapshot(
 ) -> Snapshot {
     Snapshot {
         token: Arc::clone(token),
+        owner: token.owner(),
         facts,
         means,
         shape: Ok(Outline::default()),

@@ -54,11 +54,12 @@ impl Source {
     pub(crate) fn resolve(&self, token: &OAuthClientToken) -> Result<Resolved, Error> {
         let (endpoint, credentials) = self.provider(token)?;
         let namespace = token.namespace();
+        let provider = token.spec.provider_ref.full_name(namespace.as_deref().unwrap_or_default());
         let parents = parents(token, |name| {
             let mut beside = self.tokens.iter().filter(|other| other.namespace() == namespace);
             beside.find(|other| other.name_any() == name).cloned()
         })?;
-        Ok(Resolved { endpoint, credentials, parents })
+        Ok(Resolved { provider, endpoint, credentials, parents })
     }
 
     fn provider(

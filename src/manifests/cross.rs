@@ -28,30 +28,31 @@ pub fn cross_check(manifests: &Manifests, platform_namespace: &str) -> Vec<Compl
     };
     check.providers();
     manifests.tokens.values().for_each(|token| check.token(token));
+    manifests.cluster_tokens.values().for_each(|token| check.cluster_token(token));
     super::intake::sort(&mut check.complaints);
     check.complaints
 }
 
-struct Check<'a> {
-    manifests: &'a Manifests,
-    platform_namespace: &'a str,
+pub(super) struct Check<'a> {
+    pub(super) manifests: &'a Manifests,
+    pub(super) platform_namespace: &'a str,
     /// Those that compile.
-    endpoints: HashMap<(ProviderKind, Key), Arc<Endpoint>>,
+    pub(super) endpoints: HashMap<(ProviderKind, Key), Arc<Endpoint>>,
     targets: BTreeMap<Key, &'a Sourced<OAuthClientToken>>,
     complaints: Vec<Complaint>,
 }
 
 impl<'a> Check<'a> {
-    fn say<T>(&mut self, about: &Sourced<T>, path: &str, message: impl Into<String>) {
+    pub(super) fn say<T>(&mut self, about: &Sourced<T>, path: &str, message: impl Into<String>) {
         self.complaints.push(about.complain(Severity::Error, path, message));
     }
 
-    fn warn<T>(&mut self, about: &Sourced<T>, path: &str, message: impl Into<String>) {
+    pub(super) fn warn<T>(&mut self, about: &Sourced<T>, path: &str, message: impl Into<String>) {
         self.complaints.push(about.complain(Severity::Warning, path, message));
     }
 
     /// Says what an error says, at the field that it names.
-    fn report<T>(&mut self, about: &Sourced<T>, error: &Error) {
+    pub(super) fn report<T>(&mut self, about: &Sourced<T>, error: &Error) {
         let (path, message) = split(error.message());
         self.say(about, &path, message);
     }
@@ -147,9 +148,9 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn provider_exists(
+    pub(super) fn provider_exists<T>(
         &mut self,
-        token: &Sourced<OAuthClientToken>,
+        token: &Sourced<T>,
         kind: ProviderKind,
         key: &Key,
     ) -> bool {
@@ -210,7 +211,7 @@ impl<'a> Check<'a> {
     }
 
     /// Whether a credentials Secret is there and holds what a request is made from.
-    fn credentials<T>(
+    pub(super) fn credentials<T>(
         &mut self,
         about: &Sourced<T>,
         source: &CredentialsSource,

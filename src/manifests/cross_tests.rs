@@ -208,3 +208,41 @@ fn a_selector_that_admits_nothing_is_a_warning() {
     let said = check(&[&platform]);
     assert!(said[0].contains("spec.usage.namespaceSelector: admits no namespace"), "{said:?}");
 }
+
+fn cluster_token(more: &str) -> String {
+    format!(
+        "\napiVersion: tokenward.dev/v1alpha1\nkind: ClusterOAuthClientToken\n\
+         metadata: {{name: all}}\nspec:\n  providerRef: {{name: shared}}\n{more}\n"
+    )
+}
+
+#[test]
+fn a_cluster_token_is_held_to_its_providers_usage() {
+    let shops = "  namespaceSelector: {matchLabels: {team: shop}}\n";
+    assert_says(&[PLATFORM, &namespace("team: shop"), &cluster_token(shops)], &[]);
+    let greedy = cluster_token(&format!("{shops}  scopes: [write]"));
+    assert_says(&[PLATFORM, &greedy], &["x.yaml:…: …spec.scopes: \"write\" is not among"]);
+    let all = cluster_token("  namespaceSelector: {}");
+    assert_says(
+        &[PLATFORM, &namespace("team: other"), &all],
+        &["x.yaml:…: warning: ClusterOAuthClientToken all: spec.namespaceSelector: …\"web\""],
+    );
+    let closed = PLATFORM.replace("namespaceSelector: {matchLabels: {team: shop}}, ", "");
+    assert_says(&[&closed, &all], &["x.yaml:…: …spec.providerRef.name: …admits no namespace"]);
+    let odd = "  namespaceSelector: {matchExpressions: [{key: team, operator: Like}]}";
+    assert_says(&[PLATFORM, &cluster_token(odd)], &["x.yaml:…: …cannot be read"]);
+    let odd =
+        "  namespaceSelector: {}\n  target: {template: {data: {config: '{{ acess_token }}'}}}";
+    assert_says(&[PLATFORM, &cluster_token(odd)], &["x.yaml:…: …spec.target.template…acess_token"]);
+    let lost = all.replace("name: shared", "name: shard");
+    assert_says(&[PLATFORM, &lost], &["x.yaml:…: warning: …did you mean \"shared\"?"]);
+}
+
+#[test]
+fn credentials_of_a_cluster_token_lie_with_the_platform() {
+    let spec = "  namespaceSelector: {}\n  credentialsSecretRef: {name: client}";
+    assert_says(
+        &[PLATFORM, SECRET, &cluster_token(spec)],
+        &["x.yaml:…: warning: …spec.credentialsSecretRef.name: Secret platform/client is not"],
+    );
+}

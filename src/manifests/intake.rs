@@ -130,6 +130,9 @@ impl Intake {
             Kind::ClusterProvider => {
                 source.typed().map(|p| source.keep(p, &mut manifests.cluster_providers))
             }
+            Kind::ClusterToken => {
+                source.typed().map(|token| source.keep(token, &mut manifests.cluster_tokens))
+            }
             Kind::Secret => secret::read(identity, node)
                 .map(|secret| source.keep(secret, &mut manifests.secrets)),
             Kind::Namespace => {

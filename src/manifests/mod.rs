@@ -5,6 +5,7 @@
 
 mod complaint;
 mod cross;
+mod cross_cluster;
 mod files;
 mod intake;
 mod metadata;

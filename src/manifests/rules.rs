@@ -15,6 +15,7 @@ use super::complaint::Finding;
 use super::schema::{LABEL, Schema, Walk};
 use super::sourced::place_in;
 use super::yaml::{Content, Entry, Node, element, member};
+use crate::api::CLUSTER_TOKEN;
 use crate::api::schema::OBJECT_NAME;
 
 /// A kind that is read.
@@ -23,6 +24,7 @@ pub(super) enum Kind {
     Token,
     Provider,
     ClusterProvider,
+    ClusterToken,
     Secret,
     Namespace,
 }
@@ -31,14 +33,21 @@ pub(super) enum Kind {
 pub(super) const OUR_VERSION: &str = "tokenward.dev/v1alpha1";
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Token, Self::Provider, Self::ClusterProvider, Self::Secret, Self::Namespace];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Token,
+        Self::Provider,
+        Self::ClusterProvider,
+        Self::ClusterToken,
+        Self::Secret,
+        Self::Namespace,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Token => "OAuthClientToken",
             Self::Provider => "OAuthProvider",
             Self::ClusterProvider => "ClusterOAuthProvider",
+            Self::ClusterToken => CLUSTER_TOKEN,
             Self::Secret => "Secret",
             Self::Namespace => "Namespace",
         }
@@ -46,13 +55,15 @@ impl Kind {
 
     pub(super) fn api_version(self) -> &'static str {
         match self {
-            Self::Token | Self::Provider | Self::ClusterProvider => OUR_VERSION,
+            Self::Token | Self::Provider | Self::ClusterProvider | Self::ClusterToken => {
+                OUR_VERSION
+            }
             Self::Secret | Self::Namespace => "v1",
         }
     }
 
     pub(super) fn is_namespaced(self) -> bool {
-        !matches!(self, Self::ClusterProvider | Self::Namespace)
+        !matches!(self, Self::ClusterProvider | Self::ClusterToken | Self::Namespace)
     }
 }
 
@@ -219,7 +230,7 @@ mod tests {
     #[test]
     fn every_schema_is_read_whole_and_every_rule_compiles() {
         let book = RULES.as_ref().unwrap();
-        assert_eq!(book.ours.len(), 3);
+        assert_eq!(book.ours.len(), 4);
         for rules in &book.ours {
             assert!(Kind::ALL.iter().any(|kind| kind.name() == rules.kind), "{}", rules.kind);
             compiles(&rules.compiled);

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use super::complaint::{Complaint, Place, Severity};
 use super::rules::Kind;
 use super::secret::{NamespaceManifest, SecretManifest};
-use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
+use crate::api::{
+    ClusterOAuthClientToken, ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind,
+};
 
 /// Namespace (empty for cluster-scoped kinds) and name of an object.
 pub type Key = (String, String);
@@ -79,6 +81,8 @@ pub struct Manifests {
     pub providers: BTreeMap<Key, Sourced<OAuthProvider>>,
     /// Cluster providers.
     pub cluster_providers: BTreeMap<Key, Sourced<ClusterOAuthProvider>>,
+    /// Cluster tokens.
+    pub cluster_tokens: BTreeMap<Key, Sourced<ClusterOAuthClientToken>>,
     /// Secrets.
     pub secrets: BTreeMap<Key, Sourced<SecretManifest>>,
     /// Namespaces.

@@ -27,9 +27,22 @@ impl Ledger {
         self.with(|entries| entries.get(uid).map(|entry| entry.facts.clone()))
     }
 
+    /// Looks at what is remembered of a token.
+    pub fn look<T>(&self, uid: &str, see: impl FnOnce(&Facts) -> T) -> Option<T> {
+        self.with(|entries| entries.get(uid).map(|entry| see(&entry.facts)))
+    }
+
     /// Takes up a token that is seen for the first time.
     pub fn open(&self, uid: &str, facts: Facts, written: OAuthClientTokenStatus) {
         self.with(|entries| entries.insert(uid.to_owned(), Entry { facts, written }));
+    }
+
+    /// The same, unless somebody was faster; tells what is remembered.
+    pub fn open_once(&self, uid: &str, facts: Facts, written: OAuthClientTokenStatus) -> Facts {
+        self.with(|entries| {
+            let entry = entries.entry(uid.to_owned()).or_insert(Entry { facts, written });
+            entry.facts.clone()
+        })
     }
 
     /// Takes an outcome into account.

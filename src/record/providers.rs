@@ -77,6 +77,11 @@ impl ProviderRecorder {
             };
             *users.entry((reference.kind, namespace, reference.name.clone())).or_default() += 1;
         }
+        for token in caches.cluster_tokens().state() {
+            let name = token.spec.provider_ref.name.clone();
+            let provider = (ProviderKind::ClusterOAuthProvider, String::new(), name);
+            *users.entry(provider).or_default() += 1;
+        }
         let (namespaced, cluster) =
             (in_order(caches.providers()), in_order(caches.cluster_providers()));
         let endpoints = caches.endpoints();

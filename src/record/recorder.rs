@@ -3,13 +3,17 @@
 use k8s_controller::events::{Event, EventRecorder};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{EventType, Reporter};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::{debug, warn};
 
 use super::events::{Notice, notices};
 use super::status::Transition;
-use crate::api::{MANAGER, OAuthClientToken, OAuthClientTokenStatus};
+use crate::api::{
+    ClusterOAuthClientToken, ClusterOAuthClientTokenStatus, MANAGER, OAuthClientToken,
+};
 use crate::error::{Error, Reason};
 use crate::runtime::{ApiError, in_time, names_uid};
 
@@ -32,55 +36,34 @@ impl Recorder {
         token: &OAuthClientToken,
         Transition { before, after }: Transition<'_>,
     ) -> Result<(), Error> {
-        self.write(token, after).await?;
+        let namespace = token.metadata.namespace.as_deref().unwrap_or_default();
+        write(&Api::namespaced(self.client.clone(), namespace), token, after).await?;
         for notice in notices(&before.conditions, &after.conditions) {
             self.tell(token, notice).await;
         }
         Ok(())
     }
 
+    /// Writes a cluster token's status, and events for what changed.
+    pub async fn record_cluster(
+        &self,
+        token: &ClusterOAuthClientToken,
+        (before, after): (&ClusterOAuthClientTokenStatus, &ClusterOAuthClientTokenStatus),
+    ) -> Result<(), Error> {
+        write(&Api::all(self.client.clone()), token, after).await?;
+        for notice in notices(&before.grant.conditions, &after.grant.conditions) {
+            self.tell(token, notice).await;
+        }
+        Ok(())
+    }
+
     /// Forgets what was told of a token that is gone.
-    pub fn forget(&self, token: &OAuthClientToken) {
+    pub fn forget<K: Resource<DynamicType = ()>>(&self, token: &K) {
         self.events.forget(token);
     }
 
-    async fn write(
-        &self,
-        token: &OAuthClientToken,
-        status: &OAuthClientTokenStatus,
-    ) -> Result<(), Error> {
-        let meta = &token.metadata;
-        let name = meta.name.as_deref().unwrap_or_default();
-        let body = json!({
-            "apiVersion": "tokenward.dev/v1alpha1",
-            "kind": "OAuthClientToken",
-            "metadata": {"name": name, "uid": meta.uid},
-            "status": status,
-        });
-        let api: Api<OAuthClientToken> =
-            Api::namespaced(self.client.clone(), meta.namespace.as_deref().unwrap_or_default());
-        // Applied, so that a field that is left out goes.
-        let parameters = PatchParams::apply(MANAGER).force();
-        let patch = Patch::Apply(&body);
-        let written = api.patch_status(name, &parameters, &patch);
-        match in_time(written).await {
-            Ok(_) => Ok(()),
-            // Deleted meanwhile, or deleted and made again: its successor has its own status.
-            Err(ApiError::Refused(status))
-                if status.is_not_found() || status.is_conflict() || names_uid(&status) =>
-            {
-                debug!(name, code = status.code, "the token is gone, its status is not written");
-                Ok(())
-            }
-            Err(error) => {
-                let message = format!("the status could not be written: {error}");
-                Err(Error::new(Reason::WriteFailed, message))
-            }
-        }
-    }
-
     /// An event that cannot be filed changes nothing.
-    async fn tell(&self, token: &OAuthClientToken, notice: Notice) {
+    async fn tell<K: Resource<DynamicType = ()>>(&self, token: &K, notice: Notice) {
         let event = Event {
             type_: if notice.trouble { EventType::Warning } else { EventType::Normal },
             reason: notice.reason,
@@ -90,6 +73,38 @@ impl Recorder {
         };
         if let Err(error) = self.events.publish(token, &event).await {
             warn!(%error, "an event could not be filed");
+        }
+    }
+}
+
+async fn write<K>(api: &Api<K>, token: &K, status: &impl Serialize) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let meta = token.meta();
+    let name = meta.name.as_deref().unwrap_or_default();
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": {"name": name, "uid": meta.uid},
+        "status": status,
+    });
+    // Applied, so that a field that is left out goes.
+    let parameters = PatchParams::apply(MANAGER).force();
+    let patch = Patch::Apply(&body);
+    let written = api.patch_status(name, &parameters, &patch);
+    match in_time(written).await {
+        Ok(_) => Ok(()),
+        // Deleted meanwhile, or deleted and made again: its successor has its own status.
+        Err(ApiError::Refused(status))
+            if status.is_not_found() || status.is_conflict() || names_uid(&status) =>
+        {
+            debug!(name, code = status.code, "the token is gone, its status is not written");
+            Ok(())
+        }
+        Err(error) => {
+            let message = format!("the status could not be written: {error}");
+            Err(Error::new(Reason::WriteFailed, message))
         }
     }
 }

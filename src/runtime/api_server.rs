@@ -3,9 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use kube::client::{Body, ClientBuilder};
 use kube::config::AuthInfo;
 use kube::core::Status;
 use kube::{Client, Config};
+use tower::util::MapRequestLayer;
+
+use super::api_requests::{ApiRequest, ApiRequests};
 
 /// Longest time that one API request may take, the client's own retries included.
 const API_TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,11 +24,16 @@ pub struct Access {
 }
 
 impl Access {
-    /// The API server that a configuration leads to.
-    pub fn new(config: Config) -> Result<Self, kube::Error> {
+    /// The API server that a configuration leads to. What is asked of it is counted.
+    pub fn new(config: Config, requests: ApiRequests) -> Result<Self, kube::Error> {
         let mut anonymous = config.clone();
         anonymous.auth_info = AuthInfo::default();
-        Ok(Self { client: Client::try_from(config)?, anonymous })
+        let count = MapRequestLayer::new(move |request: http::Request<Body>| {
+            requests.get_or_create(&ApiRequest::of(&request)).inc();
+            request
+        });
+        let client = ClientBuilder::try_from(config)?.with_layer(&count).build();
+        Ok(Self { client, anonymous })
     }
 }
 

@@ -1,14 +1,20 @@
 //! What every long-running command needs: an end in good order, logs, keys, chance.
 
+mod admin;
+mod api_requests;
 mod api_server;
 mod chance;
 mod key;
+mod readiness;
 mod shutdown;
 mod telemetry;
 
+pub use admin::Admin;
+pub use api_requests::{ApiRequest, ApiRequests};
 pub use api_server::Access;
 pub(crate) use api_server::{ApiError, in_time, names_type, names_uid};
 pub use chance::Chance;
 pub use key::{cluster_key, new_key};
+pub use readiness::Readiness;
 pub use shutdown::stop_signal;
 pub use telemetry::{LogFormat, init_logs};

@@ -15,6 +15,8 @@ use crate::render::Shape;
 /// A token's provider, admitted, and what it is asked with.
 #[derive(Clone, Debug)]
 pub struct Resolved {
+    /// What it is called: `NAMESPACE/NAME`, or `NAME` of a cluster provider.
+    pub provider: String,
     /// Where and how to ask.
     pub endpoint: Arc<Endpoint>,
     /// With whose credentials, where any are named.
@@ -26,6 +28,8 @@ pub struct Resolved {
 /// What a token request is made from.
 #[derive(Clone, Debug)]
 pub struct Materials {
+    /// What the provider is called: `NAMESPACE/NAME`, or `NAME` of a cluster provider.
+    pub provider: String,
     /// Where and how to ask.
     pub endpoint: Arc<Endpoint>,
     /// What for.
@@ -44,7 +48,7 @@ pub fn materials(
     resolved: Resolved,
     transport: &Transport,
 ) -> Result<Materials, Error> {
-    let Resolved { endpoint, credentials, parents } = resolved;
+    let Resolved { provider, endpoint, credentials, parents } = resolved;
     let mut asking = Asking::of(spec);
     if !parents.is_empty() || spec.service_account_ref.is_some() {
         // What a parent was asked with, not the parent itself: that renews itself.
@@ -58,7 +62,7 @@ pub fn materials(
     }
     transport.admits(&endpoint)?;
     let service_account = spec.service_account_ref.clone();
-    Ok(Materials { endpoint, asking, credentials, parents, service_account })
+    Ok(Materials { provider, endpoint, asking, credentials, parents, service_account })
 }
 
 /// What the target ought to look like, beside the outputs of the provider's document where that is

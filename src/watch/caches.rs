@@ -13,7 +13,6 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tracing::warn;
 
@@ -24,8 +23,10 @@ use super::prune::prune;
 use super::reactions::{Change, Listener, Outlet};
 use super::relist::{closed, merge};
 use super::streams::{Watched, config, events};
-use super::{SecretIndex, Trigger};
-use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
+use super::{SecretIndex, Trigger, Triggers};
+use crate::api::{
+    ClusterOAuthClientToken, ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind,
+};
 use crate::decide::{
     Applicant, CredentialsSource, Parent, Rivals, SecretKey, admit, own_credentials, parents,
 };
@@ -83,11 +84,12 @@ type Reaction<K> = fn(&Caches, &Change<'_, K>, &Outlet);
 
 /// The caches.
 pub struct Caches {
-    settings: WatchSettings,
+    pub(super) settings: WatchSettings,
     tokens: Store<OAuthClientToken>,
     providers: Store<OAuthProvider>,
     cluster_providers: Store<ClusterOAuthProvider>,
-    namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub(super) cluster_tokens: Store<ClusterOAuthClientToken>,
+    pub(super) namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Secrets that tokens refer to.
     pub secrets: Arc<SecretIndex>,
     endpoints: Endpoints,
@@ -101,12 +103,13 @@ impl Caches {
     pub async fn start(
         client: &Client,
         settings: WatchSettings,
-        triggers: UnboundedSender<Trigger>,
+        triggers: Triggers,
         listener: Arc<dyn Listener>,
     ) -> Arc<Self> {
         let (tokens, token_writer) = store();
         let (providers, provider_writer) = store();
         let (cluster_providers, cluster_writer) = store();
+        let (cluster_tokens, cluster_token_writer) = store();
         let (namespaces, namespace_writer) = store();
         let caches = Arc::new(Self {
             endpoints: Endpoints::under(settings.providers.clone()),
@@ -114,6 +117,7 @@ impl Caches {
             tokens,
             providers,
             cluster_providers,
+            cluster_tokens,
             namespaces,
             secrets: Arc::default(),
             chained: AtomicBool::new(false),
@@ -135,30 +139,60 @@ impl Caches {
         wait_for(&caches.tokens).await;
         wait_for(&caches.providers).await;
         if caches.settings.cluster_kinds {
-            let watches = vec![events(Api::all(client.clone()))];
-            caches.spawn(
-                watches,
-                (caches.cluster_providers.clone(), cluster_writer),
-                (&outlet, Self::on_cluster_provider),
-            );
-            let watches = vec![events(Api::all(client.clone()))];
-            caches.spawn(
-                watches,
-                (caches.namespaces.clone(), namespace_writer),
-                (&outlet, Self::on_namespace),
-            );
-            wait_for(&caches.cluster_providers).await;
-            wait_for(&caches.namespaces).await;
+            let writers = (cluster_writer, namespace_writer, cluster_token_writer);
+            caches.fill_cluster_kinds(client, writers, &outlet).await;
         }
-        // Only now is it known which Secrets matter, so that one list finds all of them.
-        for token in caches.tokens.state() {
-            caches.secrets.refer(&ObjectRef::from_obj(&*token), caches.secrets_of(&token));
-        }
+        caches.refer_all();
         caches.watch_secrets(client, &outlet).await;
         for token in in_order(&caches.tokens) {
-            outlet.send(ObjectRef::from_obj(&*token));
+            outlet.send(Trigger::of(&token));
+        }
+        for token in in_order(&caches.cluster_tokens) {
+            outlet.send_both(&token);
         }
         caches
+    }
+
+    async fn fill_cluster_kinds(
+        self: &Arc<Self>,
+        client: &Client,
+        (providers, namespaces, tokens): (
+            Writer<ClusterOAuthProvider>,
+            Writer<PartialObjectMeta<Namespace>>,
+            Writer<ClusterOAuthClientToken>,
+        ),
+        outlet: &Outlet,
+    ) {
+        self.spawn(
+            vec![events(Api::all(client.clone()))],
+            (self.cluster_providers.clone(), providers),
+            (outlet, Self::on_cluster_provider),
+        );
+        self.spawn(
+            vec![events(Api::all(client.clone()))],
+            (self.namespaces.clone(), namespaces),
+            (outlet, Self::on_namespace),
+        );
+        self.spawn(
+            vec![events(Api::all(client.clone()))],
+            (self.cluster_tokens.clone(), tokens),
+            (outlet, Self::on_cluster_token),
+        );
+        wait_for(&self.cluster_providers).await;
+        wait_for(&self.namespaces).await;
+        wait_for(&self.cluster_tokens).await;
+    }
+
+    /// Only once all is known that refers to Secrets, it is known which of them matter, so that
+    /// one list finds all of them. Copies say themselves whose they are.
+    fn refer_all(&self) {
+        for token in self.tokens.state() {
+            self.secrets.refer(&Trigger::of(&token), self.secrets_of(&token));
+        }
+        for token in self.cluster_tokens.state() {
+            let grant = Trigger::Grant(token.name_any());
+            self.secrets.refer(&grant, self.secrets_of_grant(&token));
+        }
     }
 
     /// The tokens.
@@ -184,7 +218,9 @@ impl Caches {
     /// A token's provider and credentials, or why it may not or cannot use them.
     pub fn resolve(&self, token: &OAuthClientToken) -> Result<Resolved, Error> {
         let (endpoint, credentials) = self.provider(token)?;
-        Ok(Resolved { endpoint, credentials, parents: self.parents(token)? })
+        let namespace = token.namespace().unwrap_or_default();
+        let provider = token.spec.provider_ref.full_name(&namespace);
+        Ok(Resolved { provider, endpoint, credentials, parents: self.parents(token)? })
     }
 
     fn parents(&self, token: &OAuthClientToken) -> Result<Vec<Parent>, Error> {
@@ -205,7 +241,8 @@ impl Caches {
         let (target, own) = (target_of(token), age(token));
         let mut rivals = Rivals::default();
         for user in self.secrets.users(&target) {
-            let Some(other) = self.tokens.get(&user) else { continue };
+            let Trigger::Token { namespace, name } = &user else { continue };
+            let Some(other) = self.token(namespace, name) else { continue };
             let wants = other.metadata.deletion_timestamp.is_none() && target_of(&other) == target;
             match age(&other).cmp(&own) {
                 Ordering::Less if wants => rivals.earlier.push(other.name_any()),
@@ -236,25 +273,23 @@ impl Caches {
                 "this tokenward works on named namespaces only: use an OAuthProvider, or start it with --cluster-kinds",
             )),
             ProviderKind::ClusterOAuthProvider => {
-                let provider = self
-                    .cluster_providers
-                    .get(&ObjectRef::new(&reference.name))
-                    .ok_or_else(|| {
-                        let message =
-                            format!("ClusterOAuthProvider {:?} does not exist", reference.name);
-                        Error::new(Reason::ProviderNotFound, message)
-                    })?;
+                let provider = self.cluster_provider(&reference.name)?;
                 let labels = self.labels(&namespace)?;
                 let applicant =
                     Applicant { token: &token.spec, namespace: &namespace, labels: &labels };
                 let credentials =
                     admit(&provider.spec, applicant, &self.settings.cluster_resource_namespace)?;
-                let endpoint = self
-                    .endpoints
-                    .get(&Version::of(&*provider, reference.kind), &provider.spec.document)?;
-                Ok((endpoint, credentials))
+                Ok((self.cluster_endpoint(&provider)?, credentials))
             }
         }
+    }
+
+    pub(super) fn cluster_endpoint(
+        &self,
+        provider: &ClusterOAuthProvider,
+    ) -> Result<Arc<Endpoint>, Error> {
+        let version = Version::of(provider, ProviderKind::ClusterOAuthProvider);
+        self.endpoints.get(&version, &provider.spec.document)
     }
 
     fn not_found(&self, namespace: &str, name: &str) -> Error {

@@ -2,8 +2,10 @@
 //! and the assembly of snapshots.
 
 mod assemble;
+mod belongings;
 mod caches;
 mod endpoints;
+mod fan_out;
 mod lenient;
 mod managed_fields;
 mod policy;
@@ -13,6 +15,7 @@ mod references;
 mod relist;
 mod secrets;
 mod streams;
+mod triggers;
 
 pub use assemble::{Materials, Resolved, limits, materials, means, shape};
 pub(crate) use caches::in_order;
@@ -22,10 +25,4 @@ pub(crate) use managed_fields::handed_over;
 pub use policy::{AllowedHost, NamespacedProviders, ProviderPolicy};
 pub use reactions::Listener;
 pub use secrets::{Known, SecretIndex};
-
-use kube::runtime::reflector::ObjectRef;
-
-use crate::api::OAuthClientToken;
-
-/// A token that is to be looked at again.
-pub type Trigger = ObjectRef<OAuthClientToken>;
+pub use triggers::{Trigger, Triggered, Triggers, triggers};

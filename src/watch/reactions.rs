@@ -5,28 +5,33 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::ObjectRef;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{PartialObjectMeta, SelectorExt};
 use kube::{Resource, ResourceExt};
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::caches::{in_order, target_of};
-use super::{Caches, Trigger};
+use super::{Caches, Trigger, Triggers};
 use crate::api::annotations::{REFRESH_REQUESTED_AT, REVOKE_FINALIZER};
-use crate::api::{ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind};
+use crate::api::{
+    ClusterOAuthClientToken, ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind,
+};
 
 /// Is told of changes that the watches see.
 pub trait Listener: Send + Sync + 'static {
     /// A token is gone.
     fn token_gone(&self, token: &OAuthClientToken);
+    /// A cluster token is gone.
+    fn cluster_token_gone(&self, token: &ClusterOAuthClientToken);
     /// A provider appeared, changed or went.
     fn provider_changed(&self);
+    /// A provider is gone: `NAMESPACE/NAME`, or `NAME` of a cluster provider.
+    fn provider_gone(&self, name: &str);
 }
 
 /// Where changes go.
 #[derive(Clone)]
 pub(super) struct Outlet {
-    pub(super) triggers: UnboundedSender<Trigger>,
+    pub(super) triggers: Triggers,
     pub(super) listener: Arc<dyn Listener>,
 }
 
@@ -39,20 +44,19 @@ impl Caches {
         }
         match change {
             Change::Set { before, now } => {
-                let reference = ObjectRef::from_obj(*now);
                 if change.is_of_spec() {
                     // Known before it is looked at, so that others know of a rival.
-                    self.secrets.refer(&reference, self.secrets_of(now));
+                    self.secrets.refer(&Trigger::of(now), self.secrets_of(now));
                     for token in before.iter().map(|before| &**before).chain([*now]) {
                         self.send_rivals(outlet, token);
                     }
                 }
-                if before.as_ref().is_none_or(|before| concerns(before, now)) {
-                    outlet.send(reference);
+                if before.as_ref().is_none_or(|before| concerns(before.meta(), now.meta())) {
+                    outlet.send(Trigger::of(now));
                 }
             }
             Change::Gone(token) => {
-                self.secrets.refer(&ObjectRef::from_obj(token), Vec::new());
+                self.secrets.refer(&Trigger::of(token), Vec::new());
                 self.send_rivals(outlet, token);
                 outlet.listener.token_gone(token);
             }
@@ -63,6 +67,8 @@ impl Caches {
         let provider = change.object();
         if let Change::Gone(gone) = change {
             self.endpoints().forget(ProviderKind::OAuthProvider, &gone.uid().unwrap_or_default());
+            let namespace = gone.namespace().unwrap_or_default();
+            outlet.listener.provider_gone(&format!("{namespace}/{}", gone.name_any()));
         }
         if change.is_of_spec() {
             let namespace = provider.namespace();
@@ -84,33 +90,73 @@ impl Caches {
         if let Change::Gone(gone) = change {
             self.endpoints()
                 .forget(ProviderKind::ClusterOAuthProvider, &gone.uid().unwrap_or_default());
+            outlet.listener.provider_gone(&gone.name_any());
         }
         if change.is_of_spec() {
             self.send_where(outlet, |token| {
                 token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
                     && token.spec.provider_ref.name == provider.name_any()
             });
+            for token in in_order(self.cluster_tokens()) {
+                if token.spec.provider_ref.name == provider.name_any() {
+                    outlet.send_both(&token);
+                }
+            }
             outlet.listener.provider_changed();
         }
     }
 
-    /// A namespace's labels say which cluster providers admit it.
+    pub(super) fn on_cluster_token(
+        &self,
+        change: &Change<'_, ClusterOAuthClientToken>,
+        outlet: &Outlet,
+    ) {
+        if change.is_of_spec() {
+            outlet.listener.provider_changed();
+        }
+        match change {
+            Change::Set { before, now } => {
+                if before.as_ref().is_none_or(|before| concerns(before.meta(), now.meta())) {
+                    outlet.send_both(now);
+                }
+            }
+            Change::Gone(token) => {
+                self.secrets.refer(&Trigger::Grant(token.name_any()), Vec::new());
+                self.secrets.refer(&Trigger::Copies(token.name_any()), Vec::new());
+                outlet.listener.cluster_token_gone(token);
+            }
+        }
+    }
+
+    /// A namespace's labels say which cluster tokens select it and which cluster providers admit
+    /// it; and to one that goes nothing is written.
     pub(super) fn on_namespace(
         &self,
         change: &Change<'_, PartialObjectMeta<Namespace>>,
         outlet: &Outlet,
     ) {
-        let relabelled = match change {
-            Change::Set { before: Some(before), now } => before.labels() != now.labels(),
-            _ => true,
+        let former = match change {
+            Change::Set { before: Some(before), now } => {
+                let goes = |n: &PartialObjectMeta<Namespace>| n.metadata.deletion_timestamp.clone();
+                if before.labels() == now.labels() && goes(before) == goes(now) {
+                    return;
+                }
+                Some(before.labels())
+            }
+            _ => None,
         };
-        if relabelled {
-            let name = change.object().name_any();
-            self.send_where(outlet, |token| {
-                token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
-                    && token.namespace().as_deref() == Some(&name)
-            });
+        let (name, now) = (change.object().name_any(), change.object().labels());
+        let labels = [former, Some(now)];
+        for token in in_order(self.cluster_tokens()) {
+            let Ok(selector) = token.selector() else { continue };
+            if labels.iter().flatten().any(|labels| selector.matches(labels)) {
+                outlet.send_both(&token);
+            }
         }
+        self.send_where(outlet, |token| {
+            token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
+                && token.namespace().as_deref() == Some(&name)
+        });
     }
 
     /// What is made from a token may be possible now, or not any more. Where no token is made from
@@ -133,7 +179,7 @@ impl Caches {
         while let Some(name) = next.pop() {
             // Taken out, so that nobody is looked at twice.
             for child in children.remove(&name).unwrap_or_default() {
-                outlet.send(ObjectRef::from_obj(&*child));
+                outlet.send(Trigger::of(&child));
                 next.push(child.name_any());
             }
         }
@@ -141,23 +187,30 @@ impl Caches {
 
     /// Whoever waits for the same target, or is waited for.
     fn send_rivals(&self, outlet: &Outlet, token: &OAuthClientToken) {
-        let own = ObjectRef::from_obj(token);
-        for user in self.secrets.users(&target_of(token)).into_iter().filter(|user| *user != own) {
-            outlet.send(user);
+        let own = Trigger::of(token);
+        for user in self.secrets.users(&target_of(token)) {
+            if user != own && matches!(user, Trigger::Token { .. }) {
+                outlet.send(user);
+            }
         }
     }
 
     fn send_where(&self, outlet: &Outlet, concerns: impl Fn(&OAuthClientToken) -> bool) {
         for token in in_order(self.tokens()).iter().filter(|token| concerns(token)) {
-            outlet.send(ObjectRef::from_obj(&**token));
+            outlet.send(Trigger::of(token));
         }
     }
 }
 
 impl Outlet {
     pub(super) fn send(&self, token: Trigger) {
-        // The controller is gone only when the process ends.
-        let _ = self.triggers.send(token);
+        self.triggers.send(token);
+    }
+
+    /// Has the grant of a cluster token looked at, and its copies.
+    pub(super) fn send_both(&self, token: &ClusterOAuthClientToken) {
+        self.send(Trigger::Grant(token.name_any()));
+        self.send(Trigger::Copies(token.name_any()));
     }
 }
 
@@ -189,12 +242,12 @@ impl<'a, K: Resource> Change<'a, K> {
 
 /// Whether a change of a token is one to act on: our own writes of the status are not, nor are
 /// a person's labels.
-fn concerns(before: &OAuthClientToken, now: &OAuthClientToken) -> bool {
-    let request = |token: &OAuthClientToken| token.annotations().get(REFRESH_REQUESTED_AT).cloned();
-    let held = |token: &OAuthClientToken| token.finalizers().iter().any(|f| f == REVOKE_FINALIZER);
-    before.metadata.generation != now.metadata.generation
-        || before.metadata.uid != now.metadata.uid
-        || before.metadata.deletion_timestamp != now.metadata.deletion_timestamp
+fn concerns(before: &ObjectMeta, now: &ObjectMeta) -> bool {
+    let request = |meta: &ObjectMeta| meta.annotations.as_ref()?.get(REFRESH_REQUESTED_AT).cloned();
+    let held = |meta: &ObjectMeta| meta.finalizers.iter().flatten().any(|f| f == REVOKE_FINALIZER);
+    before.generation != now.generation
+        || before.uid != now.uid
+        || before.deletion_timestamp != now.deletion_timestamp
         || request(before) != request(now)
         // Which does not bump the generation.
         || held(before) != held(now)

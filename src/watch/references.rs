@@ -1,6 +1,6 @@
 //! Which token refers to which Secret.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Trigger;
 use crate::decide::SecretKey;
@@ -9,23 +9,25 @@ use crate::decide::SecretKey;
 #[derive(Debug, Default)]
 pub(super) struct References {
     of_token: HashMap<Trigger, Vec<SecretKey>>,
-    of_secret: HashMap<SecretKey, BTreeSet<Key>>,
+    of_secret: HashMap<SecretKey, BTreeSet<Trigger>>,
 }
-
-/// Namespace and name of a token: what a trigger is made from, and small.
-type Key = (String, String);
 
 impl References {
     /// Notes what a token refers to now; answers with the Secrets that nobody refers to any more.
     pub(super) fn set(&mut self, token: &Trigger, secrets: Vec<SecretKey>) -> Vec<SecretKey> {
+        // The rule; and a cluster token refers to as many as there are namespaces.
+        if self.of_token.get(token).is_some_and(|before| *before == secrets) {
+            return Vec::new();
+        }
         let before = self.of_token.remove(token).unwrap_or_default();
         for secret in &secrets {
-            self.of_secret.entry(secret.clone()).or_default().insert(key(token));
+            self.of_secret.entry(secret.clone()).or_default().insert(token.clone());
         }
+        let kept: HashSet<&SecretKey> = secrets.iter().collect();
         let mut orphans = Vec::new();
-        for secret in before.into_iter().filter(|secret| !secrets.contains(secret)) {
+        for secret in before.into_iter().filter(|secret| !kept.contains(secret)) {
             if let Some(users) = self.of_secret.get_mut(&secret) {
-                users.remove(&key(token));
+                users.remove(token);
                 if users.is_empty() {
                     self.of_secret.remove(&secret);
                     orphans.push(secret);
@@ -45,13 +47,8 @@ impl References {
 
     /// The tokens that refer to a Secret.
     pub(super) fn users(&self, secret: &SecretKey) -> Vec<Trigger> {
-        let users = self.of_secret.get(secret).into_iter().flatten();
-        users.map(|(namespace, name)| Trigger::new(name).within(namespace)).collect()
+        self.of_secret.get(secret).into_iter().flatten().cloned().collect()
     }
-}
-
-fn key(token: &Trigger) -> Key {
-    (token.namespace.clone().unwrap_or_default(), token.name.clone())
 }
 
 #[cfg(test)]
@@ -64,7 +61,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_let_go_with_its_last_user() {
-        let (a, b) = (Trigger::new("a").within("web"), Trigger::new("b").within("web"));
+        let token = |name: &str| Trigger::Token { namespace: "web".into(), name: name.into() };
+        let (a, b) = (token("a"), token("b"));
         let mut references = References::default();
         assert_eq!(references.set(&a, vec![secret("shared"), secret("a")]), []);
         assert_eq!(references.set(&b, vec![secret("shared")]), []);

@@ -1,5 +1,6 @@
-//! An index of the Secrets that tokens refer to: metadata only, and nothing of any other Secret.
-//! So absence proves nothing until a Secret has been looked at.
+//! An index of the Secrets that tokens refer to, or that say they are a cluster token's: metadata
+//! only, and nothing of any other Secret. So absence proves nothing until a Secret has been looked
+//! at.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
+use super::belongings::Belongings;
 use super::managed_fields::{
     ANNOTATIONS, DATA, LABELS, foreign_data_keys, last_editor, owned, sets,
 };
@@ -35,6 +37,7 @@ pub struct SecretIndex(Mutex<Index>);
 #[derive(Debug, Default)]
 struct Index {
     references: References,
+    belongings: Belongings,
     known: HashMap<SecretKey, Known>,
     /// While a scope is listed again: what the list has not shown yet.
     unlisted: HashMap<Scope, BTreeSet<SecretKey>>,
@@ -49,8 +52,15 @@ impl SecretIndex {
     pub fn refer(&self, token: &Trigger, secrets: Vec<SecretKey>) {
         let mut index = self.lock();
         for orphan in index.references.set(token, secrets) {
-            index.known.remove(&orphan);
+            if index.belongings.owner(&orphan).is_none() {
+                index.known.remove(&orphan);
+            }
         }
+    }
+
+    /// The Secrets that say they are a cluster token's.
+    pub fn belongings(&self, token: &str) -> Vec<SecretKey> {
+        self.lock().belongings.of(token)
     }
 
     /// What is known of a Secret.
@@ -119,6 +129,11 @@ impl SecretIndex {
         meta
     }
 
+    /// Takes in that we removed a Secret ourselves.
+    pub fn note_removed(&self, key: &SecretKey) {
+        self.lock().set(key, Known::Absent(None));
+    }
+
     /// Forgets what is known of a Secret, so that it is looked at before the next decision.
     pub fn forget(&self, key: &SecretKey) {
         self.lock().known.remove(key);
@@ -143,14 +158,25 @@ impl SecretIndex {
 
 impl Index {
     fn set(&mut self, key: &SecretKey, known: Known) -> Vec<Trigger> {
-        if !self.references.contains(key) {
-            return Vec::new();
-        }
+        let former = self.belongings.owner(key).cloned();
+        let meta = match &known {
+            Known::Present(meta) => Some(&**meta),
+            Known::Nothing | Known::Absent(_) => None,
+        };
+        self.belongings.note(key, meta);
+        let owner = self.belongings.owner(key).cloned();
+        let mut concerned = self.references.users(key);
+        concerned.extend([former, owner.clone()].into_iter().flatten().map(Trigger::Copies));
         for unlisted in self.unlisted.values_mut() {
             unlisted.remove(key);
         }
-        self.known.insert(key.clone(), known);
-        self.references.users(key)
+        match self.references.contains(key) || owner.is_some() {
+            true => drop(self.known.insert(key.clone(), known)),
+            false => drop(self.known.remove(key)),
+        }
+        concerned.sort();
+        concerned.dedup();
+        concerned
     }
 
     /// Whether something else is known by now than what was `seen`.
@@ -256,9 +282,13 @@ mod tests {
         }
     }
 
+    fn named(name: &str) -> Trigger {
+        Trigger::Token { namespace: "web".into(), name: name.into() }
+    }
+
     fn index() -> (SecretIndex, Trigger) {
         let index = SecretIndex::default();
-        let token = Trigger::new("token").within("web");
+        let token = named("token");
         index.refer(&token, vec![key("a")]);
         (index, token)
     }
@@ -321,13 +351,13 @@ mod tests {
     #[test]
     fn a_new_list_is_taken_at_its_word() {
         let (index, token) = index();
-        index.refer(&Trigger::new("other").within("web"), vec![key("b")]);
+        index.refer(&named("other"), vec![key("b")]);
         index.note_written(&key("a"), None, &secret("a", 500));
         index.note_written(&key("b"), None, &secret("b", 501));
         index.observe(&ALL, Event::Init);
         // Restored from backup: versions are lower, and "b" is gone.
         assert_eq!(index.observe(&ALL, Event::InitApply(secret("a", 7))), [token]);
-        assert_eq!(index.observe(&ALL, Event::InitDone), [Trigger::new("other").within("web")]);
+        assert_eq!(index.observe(&ALL, Event::InitDone), [named("other")]);
         assert_eq!(known_version(&index, "a").as_deref(), Some("7"));
         assert!(matches!(index.known(&key("b")), Known::Absent(_)));
     }
@@ -340,5 +370,22 @@ mod tests {
         index.note_written(&key("a"), None, &secret("a", 2));
         assert_eq!(index.observe(&ALL, Event::InitDone), []);
         assert_eq!(known_version(&index, "a").as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn what_says_that_it_is_a_cluster_tokens_is_kept_though_nobody_refers_to_it() {
+        let (index, _) = index();
+        let mut copy = secret("copy", 1);
+        let owner = crate::api::annotations::OWNER.to_owned();
+        let named = [(owner, "ClusterOAuthClientToken//shop/u".to_owned())];
+        copy.metadata.annotations = Some(named.into());
+        let concerned = vec![Trigger::Copies("shop".into())];
+        assert_eq!(index.observe(&ALL, Event::Apply(copy)), concerned);
+        assert_eq!(index.belongings("shop"), [key("copy")]);
+        assert!(matches!(index.known(&key("copy")), Known::Present(_)));
+        // It says so no more.
+        assert_eq!(index.observe(&ALL, Event::Apply(secret("copy", 2))), concerned);
+        assert!(matches!(index.known(&key("copy")), Known::Nothing));
+        assert_eq!(index.belongings("shop"), []);
     }
 }

@@ -25,15 +25,19 @@ enum Channel {
     Events,
     Objects,
     Metadata,
+    Metrics,
 }
 
 impl Channel {
-    const ALL: [Self; 4] = [Self::Log, Self::Events, Self::Objects, Self::Metadata];
+    const ALL: [Self; 5] = [Self::Log, Self::Events, Self::Objects, Self::Metadata, Self::Metrics];
 
     /// Everything that can be read there.
     async fn text(self, world: &World) -> String {
         match self {
             Self::Log => std::fs::read_to_string(world.folder().join("log")).unwrap(),
+            Self::Metrics => {
+                std::fs::read_to_string(world.folder().join(scenario::METRICS)).unwrap()
+            }
             Self::Events => {
                 // The older API shows fields that the newer one does not.
                 world.events() + &world.kubectl(&["get", "events", "-o", "json"])
@@ -84,6 +88,10 @@ fn plant(scenario: &Scenario, channel: Channel) {
             use std::io::Write;
             let log = std::fs::File::options().append(true).open(world.folder().join("log"));
             writeln!(log.unwrap(), "DEBUG fetched {}…", &token[20..32]).unwrap();
+        }
+        Channel::Metrics => {
+            let figures = world.folder().join(scenario::METRICS);
+            std::fs::write(figures, format!("tokens{{of=\"{}\"}} 1", &token[..16])).unwrap();
         }
         Channel::Events => {
             let event = json!({

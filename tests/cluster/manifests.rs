@@ -22,7 +22,7 @@ async fn post(world: &World, text: &str) -> Result<String, String> {
     let (group, kind) = (field("apiVersion:"), field("kind:").to_lowercase());
     let root = if group == "v1" { "/api/v1".to_owned() } else { format!("/apis/{group}") };
     let place = match kind.as_str() {
-        "clusteroauthprovider" | "namespace" => String::new(),
+        "clusteroauthprovider" | "clusteroauthclienttoken" | "namespace" => String::new(),
         _ => "/namespaces/default".to_owned(),
     };
     let uri = format!("{root}{place}/{kind}s?dryRun=All&fieldValidation=Strict");

@@ -8,6 +8,7 @@ use kube::Api;
 use provider_simulator::systems::{mediahound, optimizely, oracle, sitecore};
 use provider_simulator::{Behaviour, Options, Simulator, System};
 use serde_json::json;
+use tokio::time::MissedTickBehavior;
 
 use crate::harness::World;
 
@@ -83,6 +84,8 @@ async fn read(world: &World, sim: &Simulator, system: System) {
     let api: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
     let before = sim.requests_of(system).len();
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    // A slow reader shall not watch for longer than it counts.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let started = ticks.tick().await;
     let (mut reads, mut seen) = (0, std::collections::BTreeSet::new());
     while ticks.tick().await - started < WATCHED {

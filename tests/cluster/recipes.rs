@@ -9,11 +9,12 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use docker_credential::{DockerCredential, get_credential_from_reader};
-use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Api, ResourceExt};
 use provider_simulator::systems::oauth2::{CLIENT_ID, CLIENT_SECRET};
 
-use crate::harness::World;
+use crate::consumers::{install_crds, promtool};
+use crate::harness::{World, try_kubectl};
 use crate::repository::Repository;
 
 /// The recipes' manifests, with a provider and a host that are here.
@@ -78,12 +79,14 @@ fn run(command: &mut Command) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recipe_is_taken_by_whom_it_is_for() {
     let world = World::new("recipes").await;
+    install_crds().await;
     let _operator = world.operator(&[]);
     let recipes = recipes(&world);
-    assert_eq!(recipes.len(), 12);
+    assert_eq!(recipes.len(), 17);
     for recipe in &recipes {
         world.apply(recipe);
     }
+    misspelt(&recipes);
     let mounted = |name: &'static str| Mounted::of(&world, name);
 
     let header = mounted("header").await;
@@ -119,8 +122,91 @@ async fn every_recipe_is_taken_by_whom_it_is_for() {
 
     let flux = mounted("flux").await;
     assert_eq!(flux.data["bearerToken"], flux.token());
-    mounted("scrape").await;
-    template(&mounted("webhook").await);
+    prometheus(&world, &mounted("scrape").await).await;
+
+    let webhook = mounted("webhook").await;
+    assert_eq!(webhook.secret.labels()["external-secrets.io/type"], "webhook");
+    mounted("partner").await;
+    let crossplane = mounted("crossplane").await;
+    let read: serde_json::Value = serde_json::from_str(&crossplane.data["credentials"]).unwrap();
+    assert_eq!(read["auth"], crossplane.token());
+    template(&mounted("ini").await);
+    references(&world).await;
+}
+
+/// A misspelt field of a consumer's resource is refused: what was applied has none.
+fn misspelt(recipes: &[String]) {
+    let fields = [
+        ("GitRepository", "secretRef"),
+        ("OCIRepository", "secretRef"),
+        ("HTTPRouteFilter", "valueRef"),
+        ("HTTPRoute\n", "extensionRef"),
+        ("SecretStore", "jsonPath"),
+        ("PushSecret", "secretKey"),
+        ("ServiceMonitor", "credentials"),
+    ];
+    for (kind, field) in fields {
+        let kind = format!("kind: {kind}");
+        let whole = recipes.iter().find(|recipe| recipe.contains(&kind)).unwrap();
+        let (before, rest) = whole.split_once(&kind).unwrap();
+        let rest = rest.replace(&format!("{field}:"), &format!("{field}s:"));
+        let apply = ["apply", "--dry-run=server", "-f", "-"];
+        let refused = try_kubectl(&apply, &format!("{before}{kind}{rest}")).unwrap_err();
+        let named = format!("{field}s\"");
+        assert!(refused.contains("unknown field") && refused.contains(&named), "{refused}");
+    }
+}
+
+/// What the consumers' resources refer to is there, with the key that they read.
+async fn references(world: &World) {
+    let references = [
+        ("httproutefilters", "{.spec.credentialInjection.credential.valueRef.name} credential"),
+        ("serviceaccounts", "{.imagePullSecrets[0].name} .dockerconfigjson"),
+        ("ocirepositories", "{.spec.secretRef.name} .dockerconfigjson"),
+        ("gitrepositories", "{.spec.secretRef.name} bearerToken"),
+        (
+            "servicemonitors",
+            "{.spec.endpoints[0].authorization.credentials.name} \
+             {.spec.endpoints[0].authorization.credentials.key}",
+        ),
+        ("secretstores", "{.spec.provider.webhook.secrets[0].secretRef.name} access_token"),
+        ("pushsecrets", "{.spec.selector.secret.name} {.spec.data[0].match.secretKey}"),
+    ];
+    for (kind, reference) in references {
+        let path = format!("jsonpath={{range .items[*]}}{reference}{{\"\\n\"}}{{end}}");
+        let said = world.kubectl(&["get", kind, "-o", &path]);
+        // The namespace's own ServiceAccount refers to nothing.
+        let said: Vec<&str> = said.lines().filter(|line| !line.starts_with(' ')).collect();
+        let [said] = said[..] else { panic!("{kind}: {said:?}") };
+        let (name, key) = said.split_once(' ').unwrap();
+        assert!(world.secret(name).await.1.contains_key(key), "{kind}: {name} has no {key:?}");
+    }
+}
+
+/// Prometheus takes the scrape configuration, and is let in with what it makes it send.
+async fn prometheus(world: &World, mounted: &Mounted) {
+    let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), &world.namespace);
+    let written = &maps.get("prometheus").await.unwrap().data.unwrap()["prometheus.yml"];
+    let here = written.replace("/etc/prometheus/token", mounted.folder.path().to_str().unwrap());
+    let file = |name: &str, text: &str| {
+        let file = world.folder().join(name);
+        fs::write(&file, text).unwrap();
+        file
+    };
+    run(promtool().args(["check", "config"]).arg(file("prometheus.yml", &here)));
+    // Where the Secret is not mounted, it is told.
+    let unmounted =
+        promtool().args(["check", "config"]).arg(file("unmounted.yml", written)).output();
+    assert!(!unmounted.unwrap().status.success());
+
+    let config: serde_yaml::Value = serde_yaml::from_str(&here).unwrap();
+    let authorization = &config["scrape_configs"][0]["authorization"];
+    let http = file("http.yml", &serde_json::json!({"authorization": authorization}).to_string());
+    let repository = Repository::open(&format!("Bearer {}", mounted.token()));
+    repository.hold("-/healthy");
+    let health = ["check", "healthy", "--url", &repository.url()];
+    run(promtool().args(health).arg("--http.config.file").arg(http));
+    assert!(!promtool().args(health).output().unwrap().status.success());
 }
 
 fn netrc(mounted: &Mounted) {
@@ -163,13 +249,11 @@ fn variables(mounted: &Mounted) {
 }
 
 fn template(mounted: &Mounted) {
-    assert_eq!(mounted.secret.labels()["external-secrets.io/type"], "webhook");
+    assert_eq!(mounted.secret.labels()["example.com/team"], "shop");
     let annotation = &mounted.secret.annotations()["example.com/valid-until"];
     assert_eq!(annotation, &mounted.data["expires_at"]);
     let namespace = mounted.secret.namespace().unwrap();
-    let expected = format!(
-        "[api]\nuser = {namespace}/webhook\ntoken = {}\nscheme = Bearer\n",
-        mounted.token()
-    );
+    let expected =
+        format!("[api]\nuser = {namespace}/ini\ntoken = {}\nscheme = Bearer\n", mounted.token());
     assert_eq!(mounted.data["config.ini"], expected);
 }

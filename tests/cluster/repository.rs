@@ -8,7 +8,7 @@ use std::process::Command;
 /// A bare repository with one commit. Its server ends with the process.
 pub struct Repository {
     address: SocketAddr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Repository {
@@ -30,7 +30,14 @@ impl Repository {
                 let _ = answer(stream, &path, &authorization);
             }
         });
-        Self { address, _folder: folder }
+        Self { address, folder }
+    }
+
+    /// Lets it hold one more file, which is no matter of git's.
+    pub fn hold(&self, file: &str) {
+        let file = self.folder.path().join("shop.git").join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "").unwrap();
     }
 
     /// Where it is.

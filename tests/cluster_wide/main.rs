@@ -16,6 +16,10 @@
 
 #[path = "../cluster/harness/mod.rs"]
 mod harness;
+
+mod copies;
+mod fan_out;
+mod fleet;
 mod readme;
 
 use std::path::Path;

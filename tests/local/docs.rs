@@ -110,3 +110,12 @@ fn every_preset_has_an_example() {
         assert!(text.contains(&format!("preset: {preset}\n")), "{}", file.display());
     }
 }
+
+#[test]
+fn the_example_of_a_cluster_token_fits_together() {
+    let folder = Path::new(ROOT).join("examples/fan-out");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_tokenward")).arg("check").arg(&folder).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), said.contains("warning:")), (Some(0), false), "{said}");
+}

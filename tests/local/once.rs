@@ -137,3 +137,19 @@ async fn what_is_missing_is_named() {
         text(&output)
     );
 }
+
+#[tokio::test]
+async fn a_cluster_token_is_refused_by_name() {
+    let bench = Bench::new().await;
+    bench.write_good("shop");
+    bench.write(
+        "all.yaml",
+        "apiVersion: tokenward.dev/v1alpha1\nkind: ClusterOAuthClientToken\nmetadata: {name: all}\n\
+         spec: {providerRef: {name: p}, namespaceSelector: {}}\n",
+    );
+    let output = bench.once(&[]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let complaint = text(&output).1;
+    assert!(complaint.contains("ClusterOAuthClientToken all: is for a cluster"), "{complaint}");
+    assert_eq!(bench.requests(), 0);
+}

@@ -56,6 +56,7 @@ pub(super) fn kind(at: &Place) -> &'static str {
         "events" => "Event",
         "oauthclienttokens" => "OAuthClientToken",
         "oauthproviders" => "OAuthProvider",
+        "clusteroauthclienttokens" => "ClusterOAuthClientToken",
         "clusteroauthproviders" => "ClusterOAuthProvider",
         other => panic!("{other} is not simulated"),
     }

@@ -76,7 +76,12 @@ pub async fn install() {
             let further = ["tokenward-revocation", "tokenward-workloads"];
             let delete = ["delete", "clusterrolebinding", "--ignore-not-found"];
             kubectl(&[&delete[..], &further[..]].concat(), "");
-            let crds = ["oauthclienttokens", "oauthproviders", "clusteroauthproviders"];
+            let crds = [
+                "oauthclienttokens",
+                "oauthproviders",
+                "clusteroauthproviders",
+                "clusteroauthclienttokens",
+            ];
             let crds: Vec<String> =
                 crds.iter().map(|crd| format!("crd/{crd}.tokenward.dev")).collect();
             let mut wait = vec!["wait", "--for=condition=Established", "--timeout=60s"];

@@ -10,7 +10,7 @@ mod world;
 
 pub use cluster::{kubeconfig, kubectl, service_account_kubeconfig, try_kubectl};
 pub use lane::Lane;
-pub use operator::Operator;
+pub use operator::{ADMIN, Operator};
 pub use rbac::FINALIZER;
 pub use world::{
     LOOPBACK, OPERATOR_NAMESPACE, World, oauth2_client, oauth2_provider, oauth2_token, token,

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+/// Arguments for an admin port.
+pub const ADMIN: [&str; 2] = ["--admin-address", "127.0.0.1:0"];
+
 /// A running operator. Dropped, it is killed.
 pub struct Operator {
     child: Child,
@@ -29,6 +32,21 @@ impl Operator {
     /// Everything that it and those before it at the same place have logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What its admin port answers, where it was started with [`ADMIN`].
+    pub fn admin(&self, path: &str) -> (u16, String) {
+        let log = self.log();
+        let line = log.rsplit("probes and metrics are served").next().unwrap();
+        // After the message in a line of text, and in JSON.
+        let port = line.split("127.0.0.1:").nth(1).unwrap();
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        let url = format!("http://127.0.0.1:{port}{path}");
+        let args = ["--silent", "--show-error", "--write-out", "\n%{http_code}", &url];
+        let output = Command::new("curl").args(args).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), body.to_owned())
     }
 
     /// Its process id.

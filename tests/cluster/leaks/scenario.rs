@@ -8,7 +8,7 @@ use tokenward::api::conditions::{self, FRESH, READY};
 
 use super::search::Needles;
 use super::{shapes, sources};
-use crate::harness::{OPERATOR_NAMESPACE, World, kubectl, try_kubectl};
+use crate::harness::{ADMIN, OPERATOR_NAMESPACE, World, kubectl, try_kubectl};
 
 /// A secret that the provider does not know, with what escaping has to do with.
 const WRONG: &str = "wr0ng\"se\\cret/+=&%25:never&known";
@@ -20,6 +20,9 @@ const PLATFORM: &str = "pl4tform+secret/=&:%41'only\"ours";
 const BROKEN: &str = "br0ken\nsecret-of-two-lines-9Zk";
 /// A token in an answer that cannot be used.
 const ANSWERED: &str = "4nswered-t0ken-in-a-broken-answer-Yq7";
+
+/// Where what the admin port has shown is kept, in the folder of the world.
+pub const METRICS: &str = "metrics";
 
 const LEVEL: [&str; 3] = ["--cluster-kinds", "--log-level", "trace"];
 
@@ -48,16 +51,20 @@ impl Scenario {
             ],
         );
         sources::prepare(world).await;
-        let operator = world.operator(&LEVEL);
+        let operator = world.operator(&[&LEVEL[..], &ADMIN].concat());
         scenario.four_systems().await;
         scenario.platform().await;
         sources::play(world).await;
         scenario.refusals().await;
+        let mut figures = operator.admin("/metrics").1;
         operator.kill();
-        let operator = world.operator(&[&LEVEL[..], &["--log-format", "json"]].concat());
+        let json = ["--log-format", "json"];
+        let operator = world.operator(&[&LEVEL[..], &ADMIN, &json].concat());
         scenario.answers().await;
         scenario.changes().await;
         shapes::play(&scenario).await;
+        figures += &operator.admin("/metrics").1;
+        std::fs::write(world.folder().join(METRICS), figures).unwrap();
         assert_eq!(operator.terminate().await.code(), Some(0));
         scenario
     }

@@ -1,0 +1,71 @@
+//! How every token stands, for figures.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+
+use super::Context;
+use crate::act::Load;
+use crate::api::conditions::{self, FRESH, READY};
+use crate::api::{ClusterOAuthClientToken, OAuthClientToken, OnExpiry};
+use crate::flow::uid;
+use crate::record::{Census, Sighting, Times};
+
+impl Census for Context {
+    fn tokens(&self) -> Vec<Sighting> {
+        let tokens = self.caches.tokens().state();
+        let cluster_tokens = self.caches.cluster_tokens().state();
+        let sightings = tokens.iter().map(|token| self.sight(token));
+        sightings.chain(cluster_tokens.iter().map(|token| self.sight_grant(token))).collect()
+    }
+
+    fn load(&self) -> Vec<Load> {
+        self.engine.load()
+    }
+}
+
+impl Context {
+    fn sight(&self, token: &OAuthClientToken) -> Sighting {
+        let namespace = token.namespace().unwrap_or_default();
+        let written = self.ledger.written(uid(token)).conditions;
+        Sighting {
+            name: token.name_any(),
+            provider: token.spec.provider_ref.full_name(&namespace),
+            namespace,
+            times: self.times(uid(token)),
+            may_expire: token.spec.suspend
+                || token.spec.on_expiry == OnExpiry::Remove
+                || token.metadata.deletion_timestamp.is_some(),
+            is_ready: conditions::is_true(&written, READY),
+            fresh: reason(&written),
+        }
+    }
+
+    fn sight_grant(&self, token: &ClusterOAuthClientToken) -> Sighting {
+        let uid = token.metadata.uid.as_deref().unwrap_or_default();
+        let written = token.status.as_ref().map_or(&[][..], |status| &status.grant.conditions);
+        Sighting {
+            namespace: String::new(),
+            name: token.name_any(),
+            provider: token.spec.provider_ref.name.clone(),
+            times: self.times(uid),
+            may_expire: token.spec.suspend
+                || token.spec.on_expiry == OnExpiry::Remove
+                || token.metadata.deletion_timestamp.is_some(),
+            is_ready: conditions::is_true(written, READY),
+            fresh: reason(written),
+        }
+    }
+
+    fn times(&self, uid: &str) -> Option<Times> {
+        let held = self.ledger.look(uid, |facts| {
+            let held = facts.held.as_ref()?;
+            Some(Times { expires_at: held.expires_at, refresh_at: held.refresh_at })
+        });
+        held.flatten()
+    }
+}
+
+/// Empty where nothing was written yet.
+fn reason(written: &[Condition]) -> String {
+    conditions::find(written, FRESH).map(|fresh| fresh.reason.clone()).unwrap_or_default()
+}

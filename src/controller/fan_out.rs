@@ -1,0 +1,202 @@
+//! Cluster tokens. The grant is a token like any other, whose target is the master copy, and goes
+//! through the same flow; the copies follow from the master copy, whatever the provider does.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+use super::{Context, PAUSE, Subject};
+use crate::act::{Case, ClusterEdge, Engine, Spread, outline};
+use crate::api::conditions::Stamp;
+use crate::api::{ClusterOAuthClientToken, OAuthClientToken};
+use crate::clock::Clock;
+use crate::decide::{Destination, FanOut, Lesson, Outcome, SecretKey, Tally, TargetMeta, fan_out};
+use crate::error::Error;
+use crate::flow::{Station, settle, wait};
+use crate::record::{Ledger, Transition, cluster_status};
+use crate::render::Shape;
+use crate::watch::{Known, Trigger, shape};
+
+/// Looks at copies in a row for one token before others get a turn.
+const ROUNDS: usize = 6;
+/// While there is much to write, the status is written this often.
+const TELL: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
+
+/// The grant of a cluster token, in the eyes of the flow.
+struct Grant {
+    context: Arc<Context>,
+    token: Arc<ClusterOAuthClientToken>,
+}
+
+pub(super) async fn reconcile_grant(
+    token: Arc<ClusterOAuthClientToken>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let Some(grant) = Grant::of(token, context) else { return Ok(Action::await_change()) };
+    let stand_in = grant.stand_in();
+    let wait = settle(&grant, &stand_in).await?;
+    Ok(wait.map_or_else(Action::await_change, Action::requeue))
+}
+
+pub(super) async fn reconcile_copies(
+    token: Arc<ClusterOAuthClientToken>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let Some(grant) = Grant::of(token, context) else { return Ok(Action::await_change()) };
+    let mut told = grant.clock().now();
+    for _ in 0..ROUNDS {
+        let case = grant.case(&grant.stand_in()).await?;
+        let shape = grant.shape(&case);
+        let plan = fan_out(&grant.look(&case, &shape), grant.clock().now());
+        let now = grant.clock().now();
+        if plan.steps.is_empty() || now - told >= TELL {
+            grant.write_down(plan.tally.as_ref()).await?;
+            told = now;
+        }
+        if plan.steps.is_empty() {
+            let until = plan.until.map(|until| wait(until, grant.clock()));
+            return Ok(until.map_or_else(Action::await_change, Action::requeue));
+        }
+        if grant.engine().is_stopping() {
+            return Ok(Action::await_change());
+        }
+        let spread = Spread { token: &grant.token, grant: &case, shape, steps: plan.steps };
+        let outcomes = Box::pin(grant.engine().spread(&spread)).await?;
+        let now = grant.clock().now();
+        let lesson = Lesson {
+            now,
+            min_interval: None,
+            random: grant.engine().chance.number(),
+            undone_by: None,
+        };
+        grant.context.copies.learn(grant.uid(), &outcomes, lesson);
+    }
+    Ok(Action::requeue(PAUSE))
+}
+
+impl Grant {
+    /// `None` where nothing is to be done any more: what it leaves is garbage-collected.
+    fn of(token: Arc<ClusterOAuthClientToken>, context: Arc<Context>) -> Option<Self> {
+        if token.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let grant = Self { context, token };
+        grant.context.copies.open(grant.uid(), grant.token.status.as_ref());
+        Some(grant)
+    }
+
+    fn uid(&self) -> &str {
+        self.token.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    fn stand_in(&self) -> Arc<OAuthClientToken> {
+        self.token.grant(self.context.caches.cluster_resource_namespace())
+    }
+
+    /// How copies are to be filled: the master copy holds the token and nothing else.
+    fn shape(&self, case: &Case) -> Result<Shape, Error> {
+        let endpoint = case.materials.as_ref().map(|materials| &*materials.endpoint);
+        shape(&self.pattern().spec, endpoint)
+    }
+
+    fn pattern(&self) -> Arc<OAuthClientToken> {
+        self.token.pattern(self.context.caches.cluster_resource_namespace())
+    }
+
+    /// Everything that is known of the copies.
+    fn look(&self, case: &Case, shape: &Result<Shape, Error>) -> FanOut {
+        let caches = &self.context.caches;
+        let name = self.token.name_any();
+        let master = case.target_key();
+        let place =
+            |namespace: String| SecretKey { namespace, name: self.token.secret_name().to_owned() };
+        let selected = caches.selected(&self.token).map(|selected| {
+            let places =
+                selected.into_iter().map(|(namespace, admitted)| (place(namespace), admitted));
+            places.collect::<Vec<_>>()
+        });
+        if let Ok(selected) = &selected {
+            let wanted = selected.iter().map(|(key, _)| key.clone()).collect();
+            caches.secrets.refer(&Trigger::Copies(name.clone()), wanted);
+        }
+        let destinations = selected.map(|selected| {
+            let destinations = selected.into_iter().map(|(key, admission)| {
+                let found = self.found(&key);
+                Destination { key, admission, found }
+            });
+            destinations.collect::<Vec<_>>()
+        });
+        let is_place = |key: &SecretKey| {
+            let places = destinations.as_deref().unwrap_or_default();
+            places.binary_search_by(|place| place.key.cmp(key)).is_ok()
+        };
+        let strays: Vec<_> = caches
+            .secrets
+            .belongings(&name)
+            .into_iter()
+            .filter(|key| *key != master && !is_place(key))
+            .filter_map(|key| self.found(&key).map(|meta| (key, meta)))
+            .collect();
+        let memory = self.context.copies.copies(self.uid(), |key| {
+            is_place(key) || strays.iter().any(|(stray, _)| stray == key)
+        });
+        let (grant, pattern) = (case.snapshot.clone(), self.pattern());
+        FanOut { grant, pattern, shape: outline(shape), destinations, strays, memory }
+    }
+
+    /// A copy, as far as it is known: where nothing is, whoever writes finds out.
+    fn found(&self, key: &SecretKey) -> Option<Arc<TargetMeta>> {
+        match self.context.caches.secrets.known(key) {
+            Known::Present(meta) => Some(Arc::new((*meta).clone().seen_by(&self.token.owner()))),
+            Known::Nothing | Known::Absent(_) => None,
+        }
+    }
+
+    async fn write_down(&self, tally: Option<&Tally>) -> Result<(), Error> {
+        let copies = &self.context.copies;
+        let Some((grant, before)) = copies.statuses(self.uid()) else { return Ok(()) };
+        let stamp = Stamp { now: self.clock().now(), generation: self.token.metadata.generation };
+        let after = cluster_status(&grant, (tally, self.token.secret_name()), &before, stamp);
+        if after != before {
+            self.context.recorder.record_cluster(&self.token, (&before, &after)).await?;
+            copies.note_written(self.uid(), after);
+        }
+        Ok(())
+    }
+}
+
+impl Station for Grant {
+    type Edge = ClusterEdge;
+
+    fn engine(&self) -> &Engine<ClusterEdge> {
+        &self.context.engine
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.context.ledger
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.context.clock
+    }
+
+    async fn case(&self, stand_in: &Arc<OAuthClientToken>) -> Result<Case, Error> {
+        let caches = &self.context.caches;
+        let reference = Trigger::Grant(self.token.name_any());
+        caches.secrets.refer(&reference, caches.secrets_of_grant(&self.token));
+        let subject = Subject { token: Arc::clone(stand_in), owner: self.token.owner() };
+        self.context.assemble(subject, caches.resolve_grant(&self.token)).await
+    }
+
+    /// Whoever looks after the copies writes the status: they have a say in it.
+    fn witness(&self, case: &Case, outcome: &Outcome) {
+        self.context.witness(case, outcome);
+    }
+
+    async fn record(&self, _: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
+        self.context.copies.note_grant(self.uid(), change.after.clone());
+        self.context.triggers.send(Trigger::Copies(self.token.name_any()));
+        Ok(())
+    }
+}

@@ -1,0 +1,366 @@
+//! One token in many namespaces: which copies are written, which go, and how all of it stands.
+//!
+//! A copy is as it should be exactly when the master copy would be, were it in the master's place:
+//! so it is judged by the same view.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::admission::SecretKey;
+use super::facts::{Facts, HeldToken, Repairs, Setback};
+use super::learn::{Lesson, repaired};
+use super::ownership::{Claim, Holder, Rivals, holder};
+use super::plan::Plan;
+use super::schedule::{self, Backoff, after};
+use super::snapshot::{Outline, Snapshot, TargetMeta};
+use super::view::View;
+use crate::api::annotations::format_time;
+use crate::api::conditions::{Holds, Verdict};
+use crate::api::{DeletionPolicy, OAuthClientToken, keys};
+use crate::error::{Class, Error, Reason};
+
+/// Steps at once. What changed meanwhile is seen before the next ones, and the status is told.
+const STEPS: usize = 500;
+/// As many namespaces as a condition's message names.
+const NAMED: usize = 3;
+/// Least time between two tries for one copy, but for the very first ones.
+const LEAST_WAIT: TimeDelta = TimeDelta::seconds(1);
+
+/// Everything that is known of the copies of a token at one moment.
+#[derive(Clone, Debug)]
+pub struct FanOut {
+    /// The grant, whose target is the master copy.
+    pub grant: Snapshot,
+    /// What a copy has to be like: the grant with the target of the spec.
+    pub pattern: Arc<OAuthClientToken>,
+    /// What a copy ought to look like beside its token, or why that cannot be said.
+    pub shape: Result<Outline, Error>,
+    /// The selected namespaces, by name; an error where they cannot be told.
+    pub destinations: Result<Vec<Destination>, Error>,
+    /// Secrets that say they are copies and are in no place of one.
+    pub strays: Vec<(SecretKey, Arc<TargetMeta>)>,
+    /// What is remembered of some copies.
+    pub memory: BTreeMap<SecretKey, CopyFacts>,
+}
+
+/// A namespace that is to get a copy.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// Where the copy is to be.
+    pub key: SecretKey,
+    /// Whether the provider admits the namespace.
+    pub admission: Result<(), Error>,
+    /// The Secret there, as far as it is known.
+    pub found: Option<Arc<TargetMeta>>,
+}
+
+/// What is remembered of a copy while the process lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyFacts {
+    /// The token that was last written there, by the time of its issue.
+    pub issued_at: Option<DateTime<Utc>>,
+    /// How often that was written again lately.
+    pub repairs: Option<Repairs>,
+    /// What stood in the way last.
+    pub setback: Option<Setback>,
+}
+
+/// One copy to change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CopyStep {
+    /// Where.
+    pub key: SecretKey,
+    /// The Secret there when this was decided.
+    pub seen: Option<Arc<TargetMeta>>,
+    /// How.
+    pub change: CopyChange,
+}
+
+/// What to do with a copy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CopyChange {
+    /// Write the token of the master copy to it.
+    Write(HeldToken),
+    /// Take its expired token out of it.
+    Withdraw(HeldToken),
+    /// Remove it.
+    Remove,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CopyOutcome {
+    /// The copy.
+    pub key: SecretKey,
+    /// Whether a Secret was known to be there.
+    pub known: bool,
+    /// The token that was to be written, by the time of its issue.
+    pub issued_at: Option<DateTime<Utc>>,
+    /// Why it was not done.
+    pub error: Option<Error>,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FanOutPlan {
+    /// The copies to change.
+    pub steps: Vec<CopyStep>,
+    /// When to decide again, if nothing changes.
+    pub until: Option<DateTime<Utc>>,
+    /// How all of it stands; `None` where that cannot be told.
+    pub tally: Option<Tally>,
+}
+
+/// How the selected namespaces stand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// How many there are.
+    pub selected: usize,
+    /// How many hold an unexpired token.
+    pub ready: usize,
+    /// When the first of these tokens expires.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The namespaces that cannot be given the token, by name, and why.
+    pub failures: Vec<(String, Error)>,
+}
+
+/// What one Secret comes to.
+struct Judged {
+    /// What has to be done.
+    change: Option<CopyChange>,
+    /// Why it cannot be as it should.
+    trouble: Option<Error>,
+    /// When the token in it expires, where it is one that has not.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Decides what to do about the copies.
+pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
+    let Ok(destinations) = &all.destinations else { return withdrawals(all, now) };
+    let mut plan = FanOutPlan::default();
+    let good = View::new(&all.grant, now).good();
+    let mut pattern = pattern(all);
+    let mut tally = Tally { selected: destinations.len(), ..Tally::default() };
+    for destination in destinations {
+        pattern.target = destination.found.as_deref().cloned();
+        let judged = judge(&pattern, (destination, good), now);
+        if let Some(expires_at) = judged.expires_at {
+            tally.ready += 1;
+            tally.expires_at = Some(tally.expires_at.map_or(expires_at, |at| at.min(expires_at)));
+        }
+        let facts = all.memory.get(&destination.key);
+        let setback =
+            facts.and_then(|facts| facts.setback.as_ref()).filter(|_| judged.change.is_some());
+        // One hiccup is no news.
+        let told = setback.filter(|s| s.times > 1 || s.error.class() == Class::Permanent);
+        if let Some(error) = judged.trouble.or_else(|| told.map(|setback| setback.error.clone())) {
+            tally.failures.push((destination.key.namespace.clone(), error));
+        }
+        if let Some(change) = judged.change {
+            let seen = destination.found.clone();
+            plan.take(CopyStep { key: destination.key.clone(), seen, change }, (facts, now));
+        }
+    }
+    for (key, meta) in &all.strays {
+        if clears(&all.pattern) && holder(meta, &all.grant.owner()) == Holder::Us {
+            let step = CopyStep {
+                key: key.clone(),
+                seen: Some(Arc::clone(meta)),
+                change: CopyChange::Remove,
+            };
+            plan.take(step, (all.memory.get(key), now));
+        }
+    }
+    plan.wake_up(tally.expires_at, now);
+    if all.grant.token.spec.suspend {
+        plan.steps.clear();
+    }
+    FanOutPlan { tally: Some(tally), ..plan }
+}
+
+/// While it is unknown who is to have a copy, none comes and none goes; but what expires leaves
+/// those that are there, where the spec asks for that.
+fn withdrawals(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
+    let mut plan = FanOutPlan::default();
+    let mut pattern = pattern(all);
+    for (key, meta) in all.strays.iter().filter(|(key, _)| key.name == all.pattern.secret_name()) {
+        pattern.target = Some(TargetMeta::clone(meta));
+        let view = View::new(&pattern, now);
+        if let (true, Some(Plan::Withdraw(held))) = (view.is_ours(), view.withdraw()) {
+            let (key, seen) = (key.clone(), Some(Arc::clone(meta)));
+            let facts = all.memory.get(&key);
+            plan.take(CopyStep { key, seen, change: CopyChange::Withdraw(held) }, (facts, now));
+        }
+    }
+    plan.wake_up(pattern.facts.held.map(|held| held.expires_at), now);
+    plan
+}
+
+/// The grant, as if its target were a copy.
+fn pattern(all: &FanOut) -> Snapshot {
+    let name = all.pattern.secret_name();
+    let held = all.grant.facts.held.clone();
+    let held = held.filter(|held| held.secret_name == all.grant.secret_name());
+    let held = held.map(|held| HeldToken { secret_name: name.to_owned(), ..held });
+    // What stands in the grant's way does not stand in that of its copies.
+    let facts = Facts {
+        held,
+        setback: None,
+        repairs: None,
+        inspected: None,
+        unrendered: None,
+        ..all.grant.facts.clone()
+    };
+    Snapshot {
+        token: Arc::clone(&all.pattern),
+        facts,
+        shape: all.shape.clone(),
+        rivals: Rivals::default(),
+        ..all.grant.clone()
+    }
+}
+
+fn judge(
+    pattern: &Snapshot,
+    (destination, good): (&Destination, Option<&HeldToken>),
+    now: DateTime<Utc>,
+) -> Judged {
+    let view = View::new(pattern, now);
+    let ours = view.is_ours();
+    let expires_at = pattern.target.as_ref().filter(|_| ours).and_then(|meta| unexpired(meta, now));
+    let (change, trouble) = match (&destination.admission, &view.claim) {
+        (Err(error), _) => {
+            ((ours && clears(&pattern.token)).then_some(CopyChange::Remove), Some(error.clone()))
+        }
+        (Ok(()), Claim::Refused(error)) => (None, Some(error.clone())),
+        (Ok(()), _) if view.is_in_order() => (None, None),
+        (Ok(()), _) => match (good, view.withdraw(), &pattern.shape) {
+            (None, Some(Plan::Withdraw(held)), _) => (Some(CopyChange::Withdraw(held)), None),
+            (_, _, Err(error)) => (None, Some(error.clone())),
+            (Some(held), _, Ok(_)) => {
+                let secret_name = pattern.secret_name().to_owned();
+                (Some(CopyChange::Write(HeldToken { secret_name, ..held.clone() })), None)
+            }
+            // An expired token is of no use, and another one is on its way.
+            (None, _, Ok(_)) => (None, None),
+        },
+    };
+    Judged { change, trouble, expires_at }
+}
+
+/// Whether Secrets that are copies no more go.
+fn clears(pattern: &OAuthClientToken) -> bool {
+    pattern.spec.target.deletion_policy == DeletionPolicy::Delete
+}
+
+/// When the token that a copy holds expires, where it has not.
+fn unexpired(meta: &TargetMeta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let held = HeldToken::of_target(meta, "").filter(|held| held.expires_at > now)?;
+    meta.owned_keys.contains(keys::ACCESS_TOKEN).then_some(held.expires_at)
+}
+
+impl FanOutPlan {
+    /// Takes a step in, or the time when it may be taken.
+    fn take(&mut self, step: CopyStep, (facts, now): (Option<&CopyFacts>, DateTime<Utc>)) {
+        let not_before = facts.and_then(|facts| facts.not_before(&step.change));
+        match not_before.filter(|at| *at > now) {
+            Some(at) => self.wake_up(Some(at), now),
+            None if self.steps.len() < STEPS => self.steps.push(step),
+            None => {}
+        }
+    }
+
+    fn wake_up(&mut self, at: Option<DateTime<Utc>>, now: DateTime<Utc>) {
+        let at = at.filter(|at| *at > now);
+        self.until = [self.until, at].into_iter().flatten().min();
+    }
+}
+
+impl CopyFacts {
+    /// Before when a change is not to be tried.
+    fn not_before(&self, change: &CopyChange) -> Option<DateTime<Utc>> {
+        let again =
+            matches!(change, CopyChange::Write(held) if Some(held.issued_at) == self.issued_at);
+        let rested = self.repairs.as_ref().filter(|_| again).map(|repairs| {
+            after(repairs.at, schedule::patience(repairs.times).max(schedule::REPAIR_INTERVAL))
+        });
+        let set_back = self.setback.as_ref().map(|setback| setback.until);
+        [rested, set_back].into_iter().flatten().max()
+    }
+}
+
+/// Takes what came of a step into account.
+#[must_use]
+pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson<'_>) -> CopyFacts {
+    match &outcome.error {
+        // Whose a Secret is that nobody knew of shows in the next snapshot.
+        Some(error) if error.reason() == Reason::SecretNotOwned && !outcome.known => facts,
+        Some(error) => {
+            let times = facts.setback.map_or(0, |setback| setback.times).saturating_add(1);
+            let min_interval = LEAST_WAIT;
+            let backoff =
+                Backoff { failures: times, remaining: None, min_interval, random: lesson.random };
+            let until = after(lesson.now, backoff.full_jitter());
+            CopyFacts { setback: Some(Setback { error: error.clone(), times, until }), ..facts }
+        }
+        None => {
+            let again = outcome.issued_at.is_some() && facts.issued_at == outcome.issued_at;
+            CopyFacts {
+                issued_at: outcome.issued_at,
+                repairs: match again {
+                    true => Some(repaired(facts.repairs.as_ref(), lesson)),
+                    false => facts.repairs,
+                },
+                setback: None,
+            }
+        }
+    }
+}
+
+impl Tally {
+    /// What `Ready` is, where the namespaces say more of it than the grant.
+    pub fn ready(&self, now: DateTime<Utc>) -> Option<Verdict> {
+        let Self { selected, ready, expires_at, .. } = self;
+        match expires_at.filter(|at| *at > now) {
+            Some(at) if ready == selected => {
+                let at = format_time(at);
+                let told = format!(
+                    "{selected} of {selected} namespaces hold a token that is valid until {at}"
+                );
+                Some(Verdict::new(Holds::Yes, "TokenValid", told))
+            }
+            _ if *selected == 0 => None,
+            _ => Some(self.failed().unwrap_or_else(|| {
+                let told = format!("{ready} of {selected} namespaces hold an unexpired token");
+                Verdict::new(Holds::No, "Pending", told)
+            })),
+        }
+    }
+
+    /// What `Fresh` is although the grant is fresh: some namespace cannot be given its token.
+    pub fn failed(&self) -> Option<Verdict> {
+        if self.failures.is_empty() {
+            return None;
+        }
+        let named: Vec<String> = self
+            .failures
+            .iter()
+            .take(NAMED)
+            .map(|(namespace, error)| format!("{namespace} ({})", error.reason().as_str()))
+            .collect();
+        let more = if self.failures.len() > NAMED { ", …" } else { "" };
+        let message = format!(
+            "{} of {} namespaces cannot be given the token: {}{more}",
+            self.failures.len(),
+            self.selected,
+            named.join(", ")
+        );
+        Some(Verdict::new(Holds::No, "NamespacesFailed", message))
+    }
+}
+
+#[cfg(test)]
+#[path = "fan_out_tests.rs"]
+mod tests;
