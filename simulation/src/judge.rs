@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokenward::api::annotations::{REFRESH_AT, parse_time};
+use tokenward::api::annotations::{INTENT, REFRESH_AT, parse_time};
 
 use crate::api_server::{Written, value};
 use crate::plan::Plan;
@@ -21,6 +21,11 @@ const TICK: Duration = Duration::from_millis(10);
 const LATE: Duration = Duration::from_secs(2);
 /// Whoever waits for an answer of the API server that never comes waits this long.
 const API_PATIENCE: Duration = Duration::from_secs(35);
+/// Whoever failed at the API server tries again after this at the latest.
+const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
+/// So long a note holds of a process that crashed, that it is about to use a refresh token up; by
+/// clocks that differ.
+const NOTE: Duration = Duration::from_secs(45 + 8);
 /// What is overdue when a process starts is spread over a minute.
 const SPREAD: Duration = Duration::from_secs(62);
 
@@ -88,6 +93,8 @@ struct Account {
     issued: Vec<(String, Duration)>,
     written: Option<Shown>,
     family: Family,
+    /// Since when which process uses the refresh token up.
+    noted: Option<(u32, Duration)>,
     consents: usize,
     /// Since when the refresh token is lost.
     lost: bool,
@@ -188,8 +195,10 @@ impl Judge {
         }
         let known = self.plan.api.calm(last.at.saturating_sub(API_PATIENCE), now);
         // What was written, and said to have failed, looks as if somebody else had damaged the
-        // target: that is mended as soon as a person's request is acted on.
-        let urgent = !known || account.urgent.is_some_and(|at| at + TICK >= last.at);
+        // target, and so does what another process writes: that is mended as soon as a person's
+        // request is acted on.
+        let damaged = !known || !self.alone_since(last.at);
+        let urgent = damaged || account.urgent.is_some_and(|at| at + TICK >= last.at);
         let mut rest = match &last.outcome {
             // Nobody else knows of what one process asked and did not write down.
             Outcome::Pending
@@ -236,7 +245,7 @@ impl Judge {
             && account.urgent.is_none_or(|at| at + API_PATIENCE < from)
             && process.started + SPREAD < shown.due
             && self.plan.weather[provider].calm(from, now)
-            && self.plan.api.calm(from, now)
+            && self.plan.api.calm(from.saturating_sub(LONGEST_BACKOFF), now)
             && self.alone_since(from);
         if !regular || shown.at + floor(Duration::from_mins(1)) > shown.due {
             return;
@@ -335,7 +344,11 @@ impl Judge {
         let (namespace, name) = (&written.at.namespace, &written.at.name);
         if let Some(kept) = name.strip_suffix("-renewed") {
             let refresh = written.after.as_ref().and_then(|kept| value(kept, "refresh_token"));
+            let notes = written.after.as_ref().is_some_and(|kept| {
+                kept["metadata"]["annotations"].get(INTENT).is_some_and(Value::is_string)
+            });
             if let Some(account) = self.accounts.get_mut(kept) {
+                account.noted = process.filter(|_| notes).map(|process| (process.number, now));
                 account.family.stored |= refresh.as_ref() == Some(&account.family.refresh);
             }
         }
@@ -401,7 +414,12 @@ impl Judge {
             Some(Asked { at, outcome: Outcome::Silence(wait), .. }) => *at + *wait > from,
             _ => false,
         };
+        // As docs/refresh-tokens.md says: the next process waits until the note has run out.
+        let noted = account
+            .noted
+            .is_some_and(|(process, at)| !self.living.contains(&process) && at + NOTE > from);
         let judged = answers
+            && !noted
             && life >= Duration::from_mins(1)
             && self.plan.weather[provider].calm(from, now)
             && self.plan.api.calm(from.saturating_sub(API_PATIENCE), now)
