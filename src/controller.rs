@@ -90,6 +90,8 @@ struct Subject {
     token: Arc<OAuthClientToken>,
     /// Whose its target is.
     owner: Owner,
+    /// What tells of news of it.
+    trigger: Trigger,
 }
 
 /// What follows from watching.
@@ -227,6 +229,7 @@ async fn reconcile(token: Arc<OAuthClientToken>, context: Arc<Context>) -> Resul
     if deleted && !is_held(&token) {
         return Ok(Action::await_change());
     }
+    let _attention = context.triggers.attend(Trigger::of(&token));
     let wait = settle(&*context, &token).await?;
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
 }
@@ -247,8 +250,9 @@ impl Station for Context {
     }
 
     async fn case(&self, token: &Arc<OAuthClientToken>) -> Result<Case, Error> {
-        self.caches.secrets.refer(&Trigger::of(token), self.caches.secrets_of(token));
-        let subject = Subject { token: Arc::clone(token), owner: token.owner() };
+        let trigger = Trigger::of(token);
+        self.caches.secrets.refer(&trigger, self.caches.secrets_of(token));
+        let subject = Subject { token: Arc::clone(token), owner: token.owner(), trigger };
         self.assemble(subject, self.caches.resolve(token)).await
     }
 
@@ -265,9 +269,11 @@ impl Context {
     /// Everything that is known of a token now.
     async fn assemble(
         &self,
-        Subject { token, owner }: Subject,
+        Subject { token, owner, trigger }: Subject,
         resolved: Result<Resolved, Error>,
     ) -> Result<Case, Error> {
+        // Whatever comes from here on is not in it.
+        let news = self.triggers.news(&trigger);
         let resolved = match resolved {
             Ok(resolved) => self.confirm(resolved).await?,
             Err(error) => Err(error),
@@ -302,7 +308,7 @@ impl Context {
         let found = self.look(&target).await?;
         snapshot.target = found.map(|meta| (*meta).clone().seen_by(&snapshot.owner()));
         snapshot.facts = self.facts(&snapshot);
-        Ok(Case { snapshot, materials: materials.ok(), shape })
+        Ok(Case { snapshot, materials: materials.ok(), shape, news })
     }
 
     /// What is remembered, or what a former process left behind.

@@ -70,7 +70,7 @@ pub async fn settle<S: Station>(
             }
             plan => match carry_out(station, &case, plan).await {
                 Some(outcome) => learn(station, &case, outcome),
-                // The process is ending.
+                // The process is ending, or there is news and it is looked at again.
                 None => return Ok(None),
             },
         }

@@ -50,6 +50,13 @@ struct Waiting {
     told: oneshot::Sender<Result<Pass, HeldBack>>,
 }
 
+impl Waiting {
+    /// Whether it has not given up.
+    fn waits(&self) -> bool {
+        !self.told.is_closed()
+    }
+}
+
 /// How things stand at an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Load {
@@ -120,8 +127,9 @@ impl Accounts {
     /// How things stand at every origin.
     pub(super) fn load(&self) -> Vec<Load> {
         let now = self.clock.now();
-        let state = self.state();
-        let load = state.origins.iter().map(|(origin, Origin { turns, accounts, .. })| {
+        let mut state = self.state();
+        let load = state.origins.iter_mut().map(|(origin, Origin { turns, accounts, .. })| {
+            turns.retain(Waiting::waits);
             let (waiting, under_way) = turns.size();
             let circuits_open = accounts.values().map(|account| u32::from(account.is_open())).sum();
             let mut left: BTreeMap<String, u32> = BTreeMap::new();
@@ -186,7 +194,7 @@ impl Accounts {
             let Origin { turns, accounts, .. } = served;
             let next = turns.next(|lane, waiting| {
                 // Who has given up takes no place from those who still wait.
-                if waiting.told.is_closed() {
+                if !waiting.waits() {
                     return Turn::HeldBack(busy(now));
                 }
                 account(accounts, &lane.account, (remembered, self.since, now))
@@ -243,6 +251,7 @@ impl Accounts {
         }
         state.tidied_at = now;
         state.origins.retain(|_, origin| {
+            origin.turns.retain(Waiting::waits);
             let idle = origin.turns.is_idle() && origin.timer.is_none();
             origin.accounts.retain(|_, account| account.tidy(now) || !idle);
             !idle || !origin.accounts.is_empty()

@@ -2,6 +2,7 @@
 //! never read.
 
 use futures::stream::{self, StreamExt};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::publish::{rendered, target_write, times, without_token};
@@ -93,7 +94,8 @@ impl<E: Edge> Engine<E> {
             ..grant.clone()
         };
         let inputs = grant.facts.attempted.clone().unwrap_or_default();
-        let case = Case { snapshot, materials: None, shape: spread.shape.clone() };
+        let shape = spread.shape.clone();
+        let case = Case { snapshot, materials: None, shape, news: CancellationToken::new() };
         let (held, rendered) = match (&step.change, shown) {
             (CopyChange::Write(held), Some(shown)) => {
                 (held, (rendered(&case, shown)?, inputs, Otherwise::LookAgain))

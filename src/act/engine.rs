@@ -80,8 +80,8 @@ impl<E: Edge> Engine<E> {
         self.stopping.is_cancelled()
     }
 
-    /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, or the
-    /// engine is stopping.
+    /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, there is news
+    /// that is looked at next, or the engine is stopping.
     pub async fn carry_out(&self, case: &Case, plan: Plan) -> Option<Outcome> {
         match (plan, &case.materials) {
             (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
@@ -113,7 +113,8 @@ impl<E: Edge> Engine<E> {
         }
     }
 
-    /// Asks the provider for a token and writes it. `None` once the engine is stopping.
+    /// Asks the provider for a token and writes it. `None` once the engine is stopping, or where
+    /// there was news while it was waited for a turn.
     async fn fetch(
         &self,
         case: &Case,
@@ -121,14 +122,17 @@ impl<E: Edge> Engine<E> {
         order: FetchOrder,
     ) -> Option<Outcome> {
         let _alone = match renewed_of(materials) {
-            Some(credentials) => self.gates.alone_with(credentials).await,
+            Some(credentials) => tokio::select! {
+                alone = self.gates.alone_with(credentials) => alone,
+                () = case.news.cancelled() => return None,
+            },
             None => None,
         };
         // Behind a provider that hangs time passes: what is read is read after that.
         let pass = match self.enter(case, materials, &order).await {
             Entry::Open(pass) => pass,
             Entry::HeldBack => return Some(Outcome::HeldBack),
-            Entry::Stopping => return None,
+            Entry::Over => return None,
         };
         let supplied = match self.supply(materials, case.snapshot.namespace()).await {
             Ok(supplied) => supplied,

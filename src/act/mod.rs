@@ -43,6 +43,7 @@ pub use witness::{Exchange, Witness};
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::annotations::Owner;
 use crate::api::{
@@ -63,6 +64,8 @@ pub struct Case {
     pub materials: Option<Materials>,
     /// How the target is to be filled, or why that cannot be said.
     pub shape: Result<Shape, Error>,
+    /// Tells that all this may have changed: nobody waits for it any longer.
+    pub news: CancellationToken,
 }
 
 /// What a decision needs to know of a shape.

@@ -17,8 +17,8 @@ pub(super) enum Entry {
     Open(Option<Pass>),
     /// Not yet.
     HeldBack,
-    /// The engine is stopping.
-    Stopping,
+    /// Nobody wants one any more: there is news, or the engine is stopping.
+    Over,
 }
 
 impl<E: Edge> Engine<E> {
@@ -58,11 +58,13 @@ impl<E: Edge> Engine<E> {
             self.accounts.enter(application).await
         };
         select! {
+            biased;
+            () = self.stopping.cancelled() => Entry::Over,
+            () = case.news.cancelled() => Entry::Over,
             entered = enter => match entered {
                 Ok(pass) => Entry::Open(Some(pass)),
                 Err(_) => Entry::HeldBack,
             },
-            () = self.stopping.cancelled() => Entry::Stopping,
         }
     }
 

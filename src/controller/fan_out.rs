@@ -34,6 +34,8 @@ pub(super) async fn reconcile_grant(
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     let Some(grant) = Grant::of(token, context) else { return Ok(Action::await_change()) };
+    let trigger = Trigger::Grant(grant.token.name_any());
+    let _attention = grant.context.triggers.attend(trigger);
     let stand_in = grant.stand_in();
     let wait = settle(&grant, &stand_in).await?;
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
@@ -183,17 +185,17 @@ impl Station for Grant {
 
     async fn case(&self, stand_in: &Arc<OAuthClientToken>) -> Result<Case, Error> {
         let caches = &self.context.caches;
-        let reference = Trigger::Grant(self.token.name_any());
-        caches.secrets.refer(&reference, caches.secrets_of_grant(&self.token));
-        let subject = Subject { token: Arc::clone(stand_in), owner: self.token.owner() };
+        let trigger = Trigger::Grant(self.token.name_any());
+        caches.secrets.refer(&trigger, caches.secrets_of_grant(&self.token));
+        let subject = Subject { token: Arc::clone(stand_in), owner: self.token.owner(), trigger };
         self.context.assemble(subject, caches.resolve_grant(&self.token)).await
     }
 
-    /// Whoever looks after the copies writes the status: they have a say in it.
     fn witness(&self, case: &Case, outcome: &Outcome) {
         self.context.witness(case, outcome);
     }
 
+    /// Whoever looks after the copies writes the status: they have a say in it.
     async fn record(&self, _: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
         self.context.copies.note_grant(self.uid(), change.after.clone());
         self.context.triggers.send(Trigger::Copies(self.token.name_any()));

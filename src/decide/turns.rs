@@ -66,6 +66,14 @@ impl<T> Turns<T> {
         u32::try_from(waiting).unwrap_or(u32::MAX)
     }
 
+    /// Forgets those who wait no longer.
+    pub fn retain(&mut self, waits: impl Fn(&T) -> bool) {
+        for lane in self.lanes.values_mut() {
+            lane.retain(|_, who| waits(who));
+        }
+        self.lanes.retain(|_, waiting| !waiting.is_empty());
+    }
+
     /// How many wait, and how many are served.
     pub fn size(&self) -> (u32, u32) {
         let waiting =

@@ -299,7 +299,8 @@ impl Station for Runner {
         let found = self.engine.edge.look(&target_of(token))?;
         snapshot.target = found.map(|meta| meta.seen_by(&token.owner()));
         snapshot.held_back = self.engine.holds_back(token, materials.as_ref().ok());
-        Ok(Case { snapshot, materials: materials.ok(), shape })
+        let news = CancellationToken::new();
+        Ok(Case { snapshot, materials: materials.ok(), shape, news })
     }
 
     async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {

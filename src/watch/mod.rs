@@ -25,4 +25,4 @@ pub(crate) use managed_fields::handed_over;
 pub use policy::{AllowedHost, NamespacedProviders, ProviderPolicy};
 pub use reactions::Listener;
 pub use secrets::{Known, SecretIndex};
-pub use triggers::{Trigger, Triggered, Triggers, triggers};
+pub use triggers::{Attention, Trigger, Triggered, Triggers, triggers};

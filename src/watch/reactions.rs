@@ -59,6 +59,8 @@ impl Caches {
                 self.secrets.refer(&Trigger::of(token), Vec::new());
                 self.send_rivals(outlet, token);
                 outlet.listener.token_gone(token);
+                // Whoever waits for its sake hears of it; there is nothing else to do.
+                outlet.send(Trigger::of(token));
             }
         }
     }
@@ -124,6 +126,7 @@ impl Caches {
                 self.secrets.refer(&Trigger::Grant(token.name_any()), Vec::new());
                 self.secrets.refer(&Trigger::Copies(token.name_any()), Vec::new());
                 outlet.listener.cluster_token_gone(token);
+                outlet.send_both(token);
             }
         }
     }

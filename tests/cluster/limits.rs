@@ -11,7 +11,7 @@ use serde_json::json;
 use tokenward::api::OAuthClientTokenStatus;
 use tokenward::api::conditions::{self, FRESH, READY};
 
-use crate::harness::{Lane, OPERATOR_NAMESPACE, World, kubectl, token};
+use crate::harness::{ADMIN, Lane, OPERATOR_NAMESPACE, PATIENCE, World, kubectl, token};
 
 /// Tokens of one provider.
 fn tokens(names: impl IntoIterator<Item = String>, provider: &str) -> String {
@@ -226,4 +226,24 @@ async fn a_tenant_leaves_the_others_their_share_of_the_platforms_client() {
         other.until_ready(&format!("more-{n}")).await;
     }
     assert_eq!(world.requests(), 10);
+}
+
+/// All places are taken, for as long as a request may hang.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_turn_hears_of_a_change_at_once() {
+    let world = World::new("news").await;
+    let operator = world.operator(&[&ADMIN[..], &["--request-timeout", "100"]].concat());
+    world.sim.set(System::Oauth2, Behaviour::failing(Fault::Hang));
+    world.apply_oauth2("t-0", "");
+    world.apply(&tokens((1..8).map(|n| format!("t-{n}")), "p"));
+    world.sim.wait_for(8, System::Oauth2, PATIENCE).await.unwrap();
+    world.apply(&tokens(["late".to_owned(), "gone".to_owned()], "p"));
+    let waiting = format!("tokenward_origin_waiting{{origin=\"http://{}\"}} 2", world.sim.addr());
+    operator.wait_for_figure(&waiting).await;
+    world.patch("oct/late", r#"{"spec": {"suspend": true}}"#);
+    world.until_condition("late", (FRESH, "False", "Suspended")).await;
+    world.kubectl(&["delete", "oct", "gone"]);
+    let nobody = waiting.replace("} 2", "} 0");
+    operator.wait_for_figure(&nobody).await;
+    assert_eq!(world.requests(), 8);
 }

@@ -49,6 +49,19 @@ impl Operator {
         (status.parse().unwrap(), body.to_owned())
     }
 
+    /// Waits until its metrics have this line.
+    pub async fn wait_for_figure(&self, line: &str) {
+        let deadline = std::time::Instant::now() + super::PATIENCE;
+        loop {
+            let (_, figures) = self.admin("/metrics");
+            if figures.lines().any(|shown| shown == line) {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "no figure ever was {line}:\n{figures}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
