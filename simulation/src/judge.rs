@@ -15,6 +15,9 @@ use crate::process::Process;
 use crate::provider::{Kind, Meant};
 use crate::world::since_beginning;
 
+/// From reading what a request is made from until it is sent: what a person changes meanwhile is not
+/// in it, and is acted on by the next one.
+const PREPARING: Duration = Duration::from_secs(5);
 /// Timers are this coarse.
 const TICK: Duration = Duration::from_millis(10);
 /// How late a refresh may be whose provider is well, whatever happens to others.
@@ -198,7 +201,7 @@ impl Judge {
         // target, and so does what another process writes: that is mended as soon as a person's
         // request is acted on.
         let damaged = !known || !self.alone_since(last.at);
-        let urgent = damaged || account.urgent.is_some_and(|at| at + TICK >= last.at);
+        let urgent = damaged || account.urgent.is_some_and(|at| at + PREPARING >= last.at);
         let mut rest = match &last.outcome {
             // Nobody else knows of what one process asked and did not write down.
             Outcome::Pending
