@@ -83,7 +83,7 @@ impl ProviderRecorder {
             *users.entry(provider).or_default() += 1;
         }
         let (namespaced, cluster) =
-            (in_order(caches.providers()), in_order(caches.cluster_providers()));
+            (in_order(caches.providers().state()), in_order(caches.cluster_providers().state()));
         let endpoints = caches.endpoints();
         let namespaced = namespaced.iter().map(|provider| {
             let version = Version::of(&**provider, ProviderKind::OAuthProvider);

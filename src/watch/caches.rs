@@ -144,10 +144,10 @@ impl Caches {
         }
         caches.refer_all();
         caches.watch_secrets(client, &outlet).await;
-        for token in in_order(&caches.tokens) {
+        for token in in_order(caches.tokens.state()) {
             outlet.send(Trigger::of(&token));
         }
-        for token in in_order(&caches.cluster_tokens) {
+        for token in in_order(caches.cluster_tokens.state()) {
             outlet.send_both(&token);
         }
         caches
@@ -418,17 +418,16 @@ impl Caches {
     }
 }
 
-/// All of a cache, in the order of names: that of a hash map is another one in each process.
-pub(crate) fn in_order<K>(store: &Store<K>) -> Vec<Arc<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let mut all = store.state();
-    all.sort_by(|a, b| {
+/// In the order of names: that of a cache is another one in each process.
+pub(crate) fn in_order<K: Resource<DynamicType = ()>>(
+    some: impl IntoIterator<Item = Arc<K>>,
+) -> Vec<Arc<K>> {
+    let mut some: Vec<Arc<K>> = some.into_iter().collect();
+    some.sort_by(|a, b| {
         let (a, b) = (a.meta(), b.meta());
         (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name))
     });
-    all
+    some
 }
 
 /// The Secret that a token wants as its target.

@@ -99,7 +99,7 @@ impl Caches {
                 token.spec.provider_ref.kind == ProviderKind::ClusterOAuthProvider
                     && token.spec.provider_ref.name == provider.name_any()
             });
-            for token in in_order(self.cluster_tokens()) {
+            for token in in_order(self.cluster_tokens().state()) {
                 if token.spec.provider_ref.name == provider.name_any() {
                     outlet.send_both(&token);
                 }
@@ -150,7 +150,7 @@ impl Caches {
         };
         let (name, now) = (change.object().name_any(), change.object().labels());
         let labels = [former, Some(now)];
-        for token in in_order(self.cluster_tokens()) {
+        for token in in_order(self.cluster_tokens().state()) {
             let Ok(selector) = token.selector() else { continue };
             if labels.iter().flatten().any(|labels| selector.matches(labels)) {
                 outlet.send_both(&token);
@@ -173,7 +173,8 @@ impl Caches {
         }
         let namespace = ancestor.namespace();
         let mut children: HashMap<String, Vec<Arc<OAuthClientToken>>> = HashMap::new();
-        for token in in_order(self.tokens()).into_iter().filter(|t| t.namespace() == namespace) {
+        let beside = self.tokens().state().into_iter().filter(|t| t.namespace() == namespace);
+        for token in in_order(beside) {
             for parent in token.spec.token_refs.values() {
                 children.entry(parent.name.clone()).or_default().push(Arc::clone(&token));
             }
@@ -199,8 +200,8 @@ impl Caches {
     }
 
     fn send_where(&self, outlet: &Outlet, concerns: impl Fn(&OAuthClientToken) -> bool) {
-        for token in in_order(self.tokens()).iter().filter(|token| concerns(token)) {
-            outlet.send(Trigger::of(token));
+        for token in in_order(self.tokens().state().into_iter().filter(|token| concerns(token))) {
+            outlet.send(Trigger::of(&token));
         }
     }
 }
