@@ -11,7 +11,7 @@ use simulation::run::{Report, run, run_all};
 use simulation::sabotage::Sabotage;
 
 /// Worlds that are tried with every test run. `make simulation` tries more.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 20;
 
 fn complaint(report: &Report) -> String {
     let Report { seed, verdict, .. } = report;
@@ -42,7 +42,7 @@ fn in_many_worlds_no_rule_is_broken() {
     println!(
         "{judged} ends, {late} refreshes, {floors} floors, {lost} lost, {used_up} used up, {foreign} taken over"
     );
-    assert!(judged > 20_000 && late > 20_000 && floors > 20_000, "{judged} {late} {floors}");
+    assert!(judged > 10_000 && late > 10_000 && floors > 10_000, "{judged} {late} {floors}");
     assert!(lost > 0, "no crash ever came between a provider's answer and its being kept");
     assert!(used_up > 0 && foreign > 0, "{used_up} {foreign}");
 }

@@ -31,7 +31,7 @@ async fn one_hangs_one_throttles_one_is_down_and_the_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "minutes; run it by hand for the figures"]
+#[ignore = "minutes; run it by hand, with --release for the figures"]
 async fn of_1000_tokens_at_10_providers_those_of_seven_are_refreshed_in_time() {
     let crowd = Crowd::new((7, 100), 300).await;
     let _operator = crowd.world.operator(&[]);
