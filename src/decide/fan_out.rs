@@ -3,7 +3,7 @@
 //! A copy is as it should be exactly when the master copy would be, were it in the master's place:
 //! so it is judged by the same view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -134,6 +134,8 @@ struct Judged {
     trouble: Option<Error>,
     /// When the token in it expires, where it is one that has not.
     expires_at: Option<DateTime<Utc>>,
+    /// Whether former copies beside it may go: it is as it should be, or is to be none.
+    settled: bool,
 }
 
 /// Decides what to do about the copies.
@@ -143,12 +145,16 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
     let good = View::new(&all.grant, now).good();
     let mut pattern = pattern(all);
     let mut tally = Tally { selected: destinations.len(), ..Tally::default() };
+    let mut unsettled = BTreeSet::new();
     for destination in destinations {
         pattern.target = destination.found.as_deref().cloned();
         let judged = judge(&pattern, (destination, good), now);
         if let Some(expires_at) = judged.expires_at {
             tally.ready += 1;
             tally.expires_at = Some(tally.expires_at.map_or(expires_at, |at| at.min(expires_at)));
+        }
+        if !judged.settled {
+            unsettled.insert(destination.key.namespace.as_str());
         }
         let facts = all.memory.get(&destination.key);
         let setback =
@@ -163,16 +169,7 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
             plan.take(CopyStep { key: destination.key.clone(), seen, change }, (facts, now));
         }
     }
-    for (key, meta) in &all.strays {
-        if clears(&all.pattern) && holder(meta, &all.grant.owner()) == Holder::Us {
-            let step = CopyStep {
-                key: key.clone(),
-                seen: Some(Arc::clone(meta)),
-                change: CopyChange::Remove,
-            };
-            plan.take(step, (all.memory.get(key), now));
-        }
-    }
+    plan.clear(all, &unsettled, now);
     plan.wake_up(tally.expires_at, now);
     if all.grant.token.spec.suspend {
         plan.steps.clear();
@@ -247,7 +244,8 @@ fn judge(
             (None, _, Ok(_)) => (None, None),
         },
     };
-    Judged { change, trouble, expires_at }
+    let settled = destination.admission.is_err() || (trouble.is_none() && view.is_in_order());
+    Judged { change, trouble, expires_at, settled }
 }
 
 /// Whether Secrets that are copies no more go.
@@ -262,6 +260,19 @@ fn unexpired(meta: &TargetMeta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
 }
 
 impl FanOutPlan {
+    /// What is in no place of a copy goes, like any former target: not before the new one is there.
+    fn clear(&mut self, all: &FanOut, unsettled: &BTreeSet<&str>, now: DateTime<Utc>) {
+        let owner = all.grant.owner();
+        for (key, meta) in &all.strays {
+            let goes = clears(&all.pattern) && !unsettled.contains(key.namespace.as_str());
+            if goes && holder(meta, &owner) == Holder::Us {
+                let (key, seen) = (key.clone(), Some(Arc::clone(meta)));
+                let facts = all.memory.get(&key);
+                self.take(CopyStep { key, seen, change: CopyChange::Remove }, (facts, now));
+            }
+        }
+    }
+
     /// Takes a step in, or the time when it may be taken.
     fn take(&mut self, step: CopyStep, (facts, now): (Option<&CopyFacts>, DateTime<Utc>)) {
         let not_before = facts.and_then(|facts| facts.not_before(&step.change));

@@ -139,6 +139,24 @@ fn what_is_ours_and_in_no_place_of_a_copy_goes() {
     assert_eq!(fan_out(&all, at(10)).tally, None);
 }
 
+#[rstest]
+#[case::nothing_there(|_: &mut FanOut| {}, &["a/write"])]
+#[case::a_strangers(|all: &mut FanOut| at_first(all, |a| a.found = Some(Arc::new(foreign()))), &[])]
+#[case::no_shape(|all: &mut FanOut| all.shape = Err(error(Reason::InvalidSpec)), &[])]
+#[case::no_master(|all: &mut FanOut| all.grant.target = None, &[])]
+#[case::there(|all: &mut FanOut| { let meta = Arc::new(copy(all, 3600)); at_first(all, |a| a.found = Some(meta)); }, &["a/remove"])]
+#[case::not_admitted(|all: &mut FanOut| at_first(all, |a| a.admission = Err(not_admitted("a"))), &["a/remove"])]
+fn a_former_copy_goes_only_once_the_new_one_is_there(
+    #[case] state: fn(&mut FanOut),
+    #[case] expected: &[&str],
+) {
+    let mut all = world(3600, &["a"]);
+    let former = SecretKey { name: "former".into(), ..key("a") };
+    all.strays = vec![(former, Arc::new(copy(&all, 3600)))];
+    state(&mut all);
+    assert_eq!(steps(&all, 10), expected);
+}
+
 #[test]
 fn what_is_to_be_retained_stays_where_it_is_no_copy_any_more() {
     let mut all = with(|all| TargetMeta { controller: None, ..copy(all, 3600) });
