@@ -174,8 +174,7 @@ impl ClusterOAuthClientToken {
 
     /// The selector, if it can be read.
     pub fn selector(&self) -> Result<Selector, String> {
-        let selector = self.spec.namespace_selector.clone();
-        selector.try_into().map_err(|error: kube::core::ParseExpressionError| error.to_string())
+        super::selector::read(&self.spec.namespace_selector)
     }
 
     /// The grant, which is a token like any other: in `namespace`, with the master copy for its
@@ -291,10 +290,13 @@ mod tests {
     fn a_selector_that_cannot_be_read_picks_nothing_by_mistake() {
         let mut token = token();
         assert!(token.selector().is_ok());
-        token.spec.namespace_selector = serde_json::from_value(
-            json!({"matchExpressions": [{"key": "a", "operator": "Resembles"}]}),
-        )
-        .unwrap();
-        assert!(token.selector().is_err());
+        for (operator, values) in
+            [("Resembles", json!(["b"])), ("In", json!([])), ("NotIn", json!(null))]
+        {
+            let asked = json!([{"key": "a", "operator": operator, "values": values}]);
+            token.spec.namespace_selector =
+                serde_json::from_value(json!({"matchExpressions": asked})).unwrap();
+            assert!(token.selector().unwrap_err().contains(operator));
+        }
     }
 }

@@ -11,6 +11,7 @@ mod formats;
 mod intent;
 mod provider;
 mod refresh;
+mod selector;
 mod target;
 mod token;
 mod workload;

@@ -38,6 +38,7 @@ mod window;
 pub use account::{Account, Batch, Caller, DEFAULT_QUOTA, HeldBack, Memory, Turn};
 pub use admission::{
     Applicant, CredentialsSource, SecretKey, admit, client, not_admitted, own_credentials,
+    unreadable_selector,
 };
 pub use breaker::{Health, Urgency};
 pub use facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};

@@ -15,7 +15,7 @@ use super::caches::Caches;
 use super::reactions::Outlet;
 use super::streams::Watched;
 use crate::api::{ClusterOAuthClientToken, ClusterOAuthProvider, Usage};
-use crate::decide::{SecretKey, client, not_admitted};
+use crate::decide::{SecretKey, client, not_admitted, unreadable_selector};
 use crate::error::{Class, Error, Reason};
 
 /// A selected namespace, and whether the provider admits it.
@@ -69,7 +69,8 @@ impl Caches {
             let message = format!("spec.namespaceSelector cannot be read: {error}");
             Error::new(Reason::InvalidSpec, message)
         })?;
-        let admitted = provider.spec.usage.as_ref().and_then(Usage::selector);
+        let admitted = provider.spec.usage.as_ref().map(Usage::selector).transpose();
+        let admitted = admitted.map_err(|error| unreadable_selector(&error))?.flatten();
         let mut selected: Vec<Selected> = self
             .namespaces
             .state()

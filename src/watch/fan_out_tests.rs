@@ -98,3 +98,13 @@ async fn while_no_namespace_was_ever_listed_nobody_is_deselected() {
     }
     assert_eq!(selected(&caches), Ok(vec![("a".to_owned(), true), ("b".to_owned(), true)]));
 }
+
+#[tokio::test]
+async fn a_provider_whose_selector_cannot_be_read_deselects_nobody() {
+    let odd = json!({"matchExpressions": [{"key": "tier", "operator": "in", "values": ["shop"]}]});
+    let (odd, _) = caches(api_server(json!({"namespaceSelector": odd}), 0)).await;
+    assert_eq!(selected(&odd).unwrap_err().reason(), Reason::InvalidProvider);
+    let (absent, _) = caches(api_server(json!({}), 0)).await;
+    let nobody = vec![("a".to_owned(), false), ("b".to_owned(), false)];
+    assert_eq!(selected(&absent), Ok(nobody));
+}
