@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::api::conditions::{self, FRESH, READY, STALLED, Stamp, Verdict};
+use crate::api::conditions::{self, FRESH, READY, STALLED, SUSPENDED, Stamp, Verdict};
 use crate::api::{
     ClusterOAuthClientTokenStatus, NAMED_FAILURES, NamespaceCounts, NamespaceFailure,
     OAuthClientTokenStatus,
@@ -98,7 +98,8 @@ pub fn cluster_status(
         let Some(own) = conditions::find(&grant.conditions, type_) else { continue };
         let said = match type_ {
             READY => tally.and_then(|tally| tally.ready(stamp.now)),
-            FRESH if own.status == "True" => tally.and_then(Tally::failed),
+            // Whoever is suspended gives nobody anything: that is no failure.
+            FRESH if own.status == "True" && own.reason != SUSPENDED => tally.and_then(Tally::failed),
             _ => None,
         };
         match said.filter(|said| type_ != READY || overrides(said, own)) {
@@ -204,6 +205,15 @@ mod tests {
         let nobody = Tally { selected: 2, ..Tally::default() };
         assert_eq!(reasons(&status(&refused, Some(&nobody))), ["AccessDenied", "AccessDenied"]);
         assert_eq!(reasons(&status(&good(), Some(&nobody))), ["Pending", "Refreshed"]);
+    }
+
+    #[test]
+    fn in_suspension_no_namespace_is_one_that_failed() {
+        let suspended = grant([(READY, Holds::Yes, "TokenValid"), (FRESH, Holds::Yes, SUSPENDED)]);
+        assert_eq!(
+            reasons(&status(&suspended, Some(&tally(3, 1)))),
+            ["NamespacesFailed", "Suspended"]
+        );
     }
 
     #[test]
