@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::{Context, PAUSE, Subject};
 use crate::act::{Case, ClusterEdge, Engine, Spread, outline};
@@ -19,8 +20,8 @@ use crate::render::Shape;
 use crate::runtime::random;
 use crate::watch::{Known, Trigger, shape};
 
-/// Looks at copies in a row for one token before others get a turn.
-const ROUNDS: usize = 6;
+/// Looks at copies in a row for one token before it pauses.
+const ROUNDS: usize = 48;
 /// While there is much to write, the status is written this often.
 const TELL: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
 
@@ -46,10 +47,17 @@ pub(super) async fn reconcile_copies(
     token: Arc<ClusterOAuthClientToken>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    let Some(grant) = Grant::of(token, context) else { return Ok(Action::await_change()) };
-    let mut told = grant.clock().now();
+    let mut told = context.clock.now();
     for _ in 0..ROUNDS {
+        let reader = context.caches.cluster_tokens();
+        let now = latest(reader, &token).and_then(|now| Grant::of(now, Arc::clone(&context)));
+        let Some(grant) = now else { return Ok(Action::await_change()) };
         let case = grant.case(&grant.stand_in()).await?;
+        if latest(reader, &token).is_none() {
+            // What was taken up for its sake after it had gone.
+            context.ledger.forget(grant.uid());
+            return Ok(Action::await_change());
+        }
         let shape = grant.shape(&case);
         let plan = fan_out(&grant.look(&case, &shape), grant.clock().now());
         let now = grant.clock().now();
@@ -71,6 +79,16 @@ pub(super) async fn reconcile_copies(
         grant.context.copies.learn(grant.uid(), &outcomes, lesson);
     }
     Ok(Action::requeue(PAUSE))
+}
+
+/// The token as it is now: whatever is done is done by its latest spec. `None` once it is gone,
+/// also where another one has its name.
+fn latest(
+    reader: &Store<ClusterOAuthClientToken>,
+    token: &ClusterOAuthClientToken,
+) -> Option<Arc<ClusterOAuthClientToken>> {
+    let latest = reader.get(&ObjectRef::from_obj(token))?;
+    (latest.metadata.uid == token.metadata.uid).then_some(latest)
 }
 
 impl Grant {
@@ -196,5 +214,41 @@ impl Station for Grant {
         self.context.copies.note_grant(self.uid(), change.after.clone());
         self.context.triggers.send(Trigger::Copies(self.token.name_any()));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector::store;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::*;
+
+    fn token(uid: &str, generation: i64) -> ClusterOAuthClientToken {
+        serde_json::from_value(json!({
+            "apiVersion": "tokenward.dev/v1alpha1", "kind": "ClusterOAuthClientToken",
+            "metadata": {"name": "shop", "uid": uid, "generation": generation},
+            "spec": {"providerRef": {"name": "p"}, "namespaceSelector": {}}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn each_look_is_by_the_latest_spec_and_none_is_for_one_that_is_gone() {
+        let (reader, mut writer) = store();
+        let began_with = token("u-1", 1);
+        let generation = || Some(latest(&reader, &began_with)?.metadata.generation.unwrap());
+        assert_eq!(generation(), None);
+        for event in [Event::Init, Event::InitApply(token("u-1", 1)), Event::InitDone] {
+            writer.apply_watcher_event(&event);
+        }
+        assert_eq!(generation(), Some(1));
+        writer.apply_watcher_event(&Event::Apply(token("u-1", 2)));
+        assert_eq!(generation(), Some(2));
+        writer.apply_watcher_event(&Event::Apply(token("u-2", 1)));
+        assert_eq!(generation(), None);
+        writer.apply_watcher_event(&Event::Delete(token("u-2", 1)));
+        assert_eq!(generation(), None);
     }
 }

@@ -21,8 +21,8 @@ use crate::api::conditions::{Holds, Verdict};
 use crate::api::{DeletionPolicy, OAuthClientToken, keys};
 use crate::error::{Class, Error, Reason};
 
-/// Steps at once. What changed meanwhile is seen before the next ones, and the status is told.
-const STEPS: usize = 500;
+/// Steps at once. What changed meanwhile, the spec among it, is seen before the next ones.
+const STEPS: usize = 64;
 /// As many namespaces as a condition's message names.
 const NAMED: usize = 3;
 /// Least time between two tries for one copy, but for the very first ones.

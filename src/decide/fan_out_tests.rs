@@ -291,6 +291,13 @@ fn whoever_undoes_a_copy_again_and_again_is_given_way_to() {
 }
 
 #[test]
+fn what_changed_meanwhile_is_seen_after_a_few_steps() {
+    let names: Vec<String> = (0..200).map(|n| format!("ns{n:03}")).collect();
+    let all = world(3600, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(steps(&all, 10).len(), 64);
+}
+
+#[test]
 fn a_message_names_a_few() {
     let failures = ["a", "b", "c", "d"].map(|n| (n.to_owned(), not_admitted(n)));
     let tally = Tally { selected: 9, ready: 5, expires_at: Some(at(9)), failures: failures.into() };
