@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use super::accounts::{Accounts, Pass};
 use super::book::Refusal;
+use super::copies::Lanes;
 use super::discovery::Discovery;
 use super::gates::Gates;
 use super::publish::{Fetched, shape_of};
@@ -38,6 +39,7 @@ pub struct Engine<E> {
     pub(super) stopping: CancellationToken,
     pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) accounts: Arc<Accounts>,
+    pub(super) lanes: Lanes,
     gates: Gates,
 }
 
@@ -59,6 +61,7 @@ impl<E: Edge> Engine<E> {
             clock,
             renewals: Renewals::new(),
             retired: RetiredTokens::default(),
+            lanes: Lanes::default(),
             gates: Gates::default(),
             witness: None,
             stopping,
