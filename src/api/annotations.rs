@@ -40,6 +40,8 @@ pub const REVOKE_FINALIZER: &str = "tokenward.dev/revoke";
 /// On an `OAuthClientToken`: any new value asks for a refresh.
 pub const REFRESH_REQUESTED_AT: &str = "tokenward.dev/refresh-requested-at";
 
+/// No kind, namespace, name or uid is longer.
+const LONGEST_PART: usize = 253;
 /// The API server takes no longer name of a field manager.
 const LONGEST_MANAGER: usize = 128;
 
@@ -59,12 +61,14 @@ pub struct Owner {
 impl Owner {
     /// Reads the annotation's value; `None` where it is not of the form.
     pub fn parse(value: &str) -> Option<Self> {
-        let mut parts = value.split('/').map(str::to_owned);
+        // Anybody may have written it, and as much as they liked.
+        let fits = |part: &&str| part.len() <= LONGEST_PART;
+        let mut parts = value.split('/').map(|part| Some(part).filter(fits).map(str::to_owned));
         let owner = Self {
-            kind: parts.next()?,
-            namespace: parts.next()?,
-            name: parts.next()?,
-            uid: parts.next()?,
+            kind: parts.next()??,
+            namespace: parts.next()??,
+            name: parts.next()??,
+            uid: parts.next()??,
         };
         parts.next().is_none().then_some(owner)
     }
@@ -123,7 +127,8 @@ mod tests {
 
     #[test]
     fn what_is_not_an_owner_is_none() {
-        for value in ["", "a/b/c", "a/b/c/d/e"] {
+        let long = format!("OAuthClientToken/web/{}/u", "n".repeat(254));
+        for value in ["", "a/b/c", "a/b/c/d/e", &long] {
             assert_eq!(Owner::parse(value), None, "{value}");
         }
     }

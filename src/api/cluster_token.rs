@@ -28,6 +28,9 @@ const MASTER_SUFFIX: &str = ".coct.tokenward.dev";
 /// As many failures as a status names.
 pub const NAMED_FAILURES: usize = 20;
 
+/// As many characters of each failure as a status holds.
+pub const TOLD_FAILURE: usize = 1024;
+
 /// What namespaces are given: a token of a cluster provider, kept fresh in a Secret in each of them.
 #[derive(CustomResource, KubeSchema, Deserialize, Serialize, Clone, Debug, PartialEq)]
 #[kube(
@@ -146,6 +149,7 @@ pub struct NamespaceFailure {
     /// A stable word.
     pub reason: String,
     /// For people.
+    #[schemars(length(max = 1024))]
     pub message: String,
 }
 

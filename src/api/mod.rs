@@ -20,7 +20,7 @@ pub use cluster_provider::{ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCr
 pub use cluster_token::{
     CLUSTER_TOKEN, ClusterOAuthClientToken, ClusterOAuthClientTokenSpec,
     ClusterOAuthClientTokenStatus, ClusterProviderRef, NAMED_FAILURES, NamespaceCounts,
-    NamespaceFailure,
+    NamespaceFailure, TOLD_FAILURE,
 };
 pub use crds::crds;
 pub use document::{

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::snapshot::{Snapshot, TargetMeta};
 use crate::api::annotations::{ALLOW, OWNER, Owner};
 use crate::api::{CreationPolicy, MANAGER};
-use crate::error::{Error, Reason};
+use crate::error::{Error, Reason, shortened};
+
+/// No name and no kind is longer. What a Secret says of itself may be: anybody may have written it.
+const LONGEST_NAME: usize = 253;
 
 /// Whose the target Secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,18 +80,28 @@ pub fn holder(target: &TargetMeta, us: &Owner) -> Holder {
         if controller.uid == us.uid || name_is_ours {
             return Holder::Us;
         }
-        return Holder::Another(format!("{} {:?}", controller.kind, controller.name));
+        return Holder::Another(described(&controller.kind, &controller.name));
     }
     let named = target.annotations.get(OWNER).and_then(|value| Owner::parse(value));
     match (named, target.annotations.get(ALLOW)) {
         (Some(owner), _) if owner.same_name(us) => Holder::Us,
         (_, Some(allowed)) if *allowed == us.name => Holder::Consenting,
-        (Some(owner), _) => Holder::Another(format!("{} {:?}", owner.kind, owner.name)),
+        (Some(owner), _) => Holder::Another(described(&owner.kind, &owner.name)),
         (None, Some(other)) => {
-            Holder::Another(format!("whoever gave it to OAuthClientToken {other:?} ({ALLOW})"))
+            let other = shortened(other, LONGEST_NAME);
+            Holder::Another(format!("whoever gave it to {other:?} ({ALLOW})"))
         }
         (None, None) => Holder::Another("something that is not tokenward".to_owned()),
     }
+}
+
+/// Whose a Secret says that it is.
+fn described(kind: &str, name: &str) -> String {
+    let (mut kind, name) = (shortened(kind, LONGEST_NAME), shortened(name, LONGEST_NAME));
+    if !kind.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+        kind = format!("{kind:?}");
+    }
+    format!("{kind} {name:?}")
 }
 
 /// What a token may do with a Secret; `None` where there is no such Secret.

@@ -56,3 +56,17 @@ fn consent_is_for_one_name_and_never_overrides_a_controller() {
     target.annotations.insert(ALLOW.into(), "other".into());
     assert!(matches!(holder(&target, &us()), Holder::Another(_)));
 }
+
+#[test]
+fn what_strangers_write_is_told_in_bounds() {
+    let long = "n\n".repeat(100_000);
+    let mut annotated = TargetMeta::default();
+    annotated.annotations.insert(OWNER.into(), format!("OAuthClientToken/web/{long}/u"));
+    annotated.annotations.insert(ALLOW.into(), long.clone());
+    let controlled = controller("x/v1", &long, &long, "u");
+    let controlled = TargetMeta { controller: Some(controlled), ..TargetMeta::default() };
+    for target in [annotated, controlled] {
+        let Holder::Another(whose) = holder(&target, &us()) else { panic!() };
+        assert!(whose.len() < 2000 && !whose.contains('\n'), "{}", whose.len());
+    }
+}

@@ -8,9 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::api::conditions::{self, FRESH, READY, STALLED, SUSPENDED, Stamp, Verdict};
 use crate::api::{
     ClusterOAuthClientTokenStatus, NAMED_FAILURES, NamespaceCounts, NamespaceFailure,
-    OAuthClientTokenStatus,
+    OAuthClientTokenStatus, TOLD_FAILURE,
 };
 use crate::decide::{CopyFacts, CopyOutcome, Lesson, SecretKey, Tally, learn_copy};
+use crate::error::shortened;
 
 /// Copies, the grant's status and the last written one, by uid.
 #[derive(Debug, Default)]
@@ -99,7 +100,9 @@ pub fn cluster_status(
         let said = match type_ {
             READY => tally.and_then(|tally| tally.ready(stamp.now)),
             // Whoever is suspended gives nobody anything: that is no failure.
-            FRESH if own.status == "True" && own.reason != SUSPENDED => tally.and_then(Tally::failed),
+            FRESH if own.status == "True" && own.reason != SUSPENDED => {
+                tally.and_then(Tally::failed)
+            }
             _ => None,
         };
         match said.filter(|said| type_ != READY || overrides(said, own)) {
@@ -117,7 +120,8 @@ pub fn cluster_status(
         tally.failures.iter().take(NAMED_FAILURES).map(|(namespace, error)| NamespaceFailure {
             namespace: namespace.clone(),
             reason: error.reason().as_str().to_owned(),
-            message: error.message().to_owned(),
+            // Twenty of them have to fit into one object, whatever others' Secrets say of themselves.
+            message: shortened(error.message(), TOLD_FAILURE),
         })
     });
     ClusterOAuthClientTokenStatus {
@@ -196,6 +200,15 @@ mod tests {
         let named: Vec<_> = status.failures.iter().map(|failure| &*failure.namespace).collect();
         assert_eq!((named.len(), named[0], named[19]), (20, "ns00", "ns19"));
         assert_eq!(reasons(&status), ["NamespacesFailed", "NamespacesFailed"]);
+    }
+
+    #[test]
+    fn a_failure_is_told_in_so_many_characters() {
+        let error = Error::new(Reason::SecretNotOwned, "ü".repeat(100_000));
+        let tally =
+            Tally { selected: 1, failures: vec![("a".to_owned(), error)], ..Tally::default() };
+        let told = status(&good(), Some(&tally)).failures.remove(0).message;
+        assert_eq!(told.chars().count(), TOLD_FAILURE);
     }
 
     #[test]
