@@ -91,15 +91,11 @@ impl<E: Edge> Engine<E> {
             }
             CopyChange::Remove => self.edge.leave(&step.key, &spread.grant.snapshot.owner()).await,
         };
-        let issued_at = match &step.change {
-            CopyChange::Write(held) => Some(held.issued_at),
-            CopyChange::Withdraw(_) | CopyChange::Remove => None,
-        };
         if let Err(error) = &done {
             debug!(secret = %step.key, %error, "a copy could not be brought up to date");
         }
-        let (key, known) = (step.key.clone(), step.seen.is_some());
-        CopyOutcome { key, known, issued_at, error: done.err() }
+        let tried = step.tried(spread.token.metadata.generation);
+        CopyOutcome { key: step.key.clone(), tried, error: done.err() }
     }
 
     async fn write_copy(

@@ -64,7 +64,27 @@ pub struct CopyFacts {
     /// How often that was written again lately.
     pub repairs: Option<Repairs>,
     /// What stood in the way last.
-    pub setback: Option<Setback>,
+    pub setback: Option<CopySetback>,
+}
+
+/// What stood in the way of a change of a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopySetback {
+    /// What it was.
+    pub setback: Setback,
+    /// What was tried.
+    pub tried: Tried,
+}
+
+/// What one try was about: the same again comes to the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// The version of the Secret that was there.
+    pub version: Option<String>,
+    /// The generation of the spec.
+    pub generation: Option<i64>,
+    /// The token that was to be written, by the time of its issue; `None` where one was to go.
+    pub issued_at: Option<DateTime<Utc>>,
 }
 
 /// One copy to change.
@@ -94,10 +114,8 @@ pub enum CopyChange {
 pub struct CopyOutcome {
     /// The copy.
     pub key: SecretKey,
-    /// Whether a Secret was known to be there.
-    pub known: bool,
-    /// The token that was to be written, by the time of its issue.
-    pub issued_at: Option<DateTime<Utc>>,
+    /// What was tried.
+    pub tried: Tried,
     /// Why it was not done.
     pub error: Option<Error>,
 }
@@ -157,8 +175,8 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
             unsettled.insert(destination.key.namespace.as_str());
         }
         let facts = all.memory.get(&destination.key);
-        let setback =
-            facts.and_then(|facts| facts.setback.as_ref()).filter(|_| judged.change.is_some());
+        let setback = facts.and_then(|facts| facts.setback.as_ref());
+        let setback = setback.map(|held_up| &held_up.setback).filter(|_| judged.change.is_some());
         // One hiccup is no news.
         let told = setback.filter(|s| s.times > 1 || s.error.class() == Class::Permanent);
         if let Some(error) = judged.trouble.or_else(|| told.map(|setback| setback.error.clone())) {
@@ -166,7 +184,7 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
         }
         if let Some(change) = judged.change {
             let seen = destination.found.clone();
-            plan.take(CopyStep { key: destination.key.clone(), seen, change }, (facts, now));
+            plan.take(all, CopyStep { key: destination.key.clone(), seen, change }, now);
         }
     }
     plan.clear(all, &unsettled, now);
@@ -187,8 +205,7 @@ fn withdrawals(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
         let view = View::new(&pattern, now);
         if let (true, Some(Plan::Withdraw(held))) = (view.is_ours(), view.withdraw()) {
             let (key, seen) = (key.clone(), Some(Arc::clone(meta)));
-            let facts = all.memory.get(&key);
-            plan.take(CopyStep { key, seen, change: CopyChange::Withdraw(held) }, (facts, now));
+            plan.take(all, CopyStep { key, seen, change: CopyChange::Withdraw(held) }, now);
         }
     }
     plan.wake_up(pattern.facts.held.map(|held| held.expires_at), now);
@@ -267,15 +284,16 @@ impl FanOutPlan {
             let goes = clears(&all.pattern) && !unsettled.contains(key.namespace.as_str());
             if goes && holder(meta, &owner) == Holder::Us {
                 let (key, seen) = (key.clone(), Some(Arc::clone(meta)));
-                let facts = all.memory.get(&key);
-                self.take(CopyStep { key, seen, change: CopyChange::Remove }, (facts, now));
+                self.take(all, CopyStep { key, seen, change: CopyChange::Remove }, now);
             }
         }
     }
 
     /// Takes a step in, or the time when it may be taken.
-    fn take(&mut self, step: CopyStep, (facts, now): (Option<&CopyFacts>, DateTime<Utc>)) {
-        let not_before = facts.and_then(|facts| facts.not_before(&step.change));
+    fn take(&mut self, all: &FanOut, step: CopyStep, now: DateTime<Utc>) {
+        let generation = all.pattern.metadata.generation;
+        let facts = all.memory.get(&step.key);
+        let not_before = facts.and_then(|facts| facts.not_before(&step.tried(generation)));
         match not_before.filter(|at| *at > now) {
             Some(at) => self.wake_up(Some(at), now),
             None if self.steps.len() < STEPS => self.steps.push(step),
@@ -289,15 +307,37 @@ impl FanOutPlan {
     }
 }
 
+impl CopyStep {
+    /// What it is about, by a spec of this generation.
+    pub fn tried(&self, generation: Option<i64>) -> Tried {
+        let issued_at = match &self.change {
+            CopyChange::Write(held) => Some(held.issued_at),
+            CopyChange::Withdraw(_) | CopyChange::Remove => None,
+        };
+        Tried { version: self.seen.as_deref().map(TargetMeta::version), generation, issued_at }
+    }
+}
+
+impl CopySetback {
+    /// Whether it stands in the way of this, too. What passes by itself is no other for anything
+    /// that somebody changed; of what a person has to mend, any change may have done so.
+    fn bars(&self, wanted: &Tried) -> bool {
+        match self.setback.error.class() {
+            Class::Permanent => self.tried == *wanted,
+            _ => self.tried.issued_at.is_some() == wanted.issued_at.is_some(),
+        }
+    }
+}
+
 impl CopyFacts {
     /// Before when a change is not to be tried.
-    fn not_before(&self, change: &CopyChange) -> Option<DateTime<Utc>> {
-        let again =
-            matches!(change, CopyChange::Write(held) if Some(held.issued_at) == self.issued_at);
+    fn not_before(&self, wanted: &Tried) -> Option<DateTime<Utc>> {
+        let again = wanted.issued_at.is_some() && wanted.issued_at == self.issued_at;
         let rested = self.repairs.as_ref().filter(|_| again).map(|repairs| {
             after(repairs.at, schedule::patience(repairs.times).max(schedule::REPAIR_INTERVAL))
         });
-        let set_back = self.setback.as_ref().map(|setback| setback.until);
+        let set_back = self.setback.as_ref().filter(|setback| setback.bars(wanted));
+        let set_back = set_back.map(|setback| setback.setback.until);
         [rested, set_back].into_iter().flatten().max()
     }
 }
@@ -305,21 +345,23 @@ impl CopyFacts {
 /// Takes what came of a step into account.
 #[must_use]
 pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson<'_>) -> CopyFacts {
+    let tried = &outcome.tried;
     match &outcome.error {
         // Whose a Secret is that nobody knew of shows in the next snapshot.
-        Some(error) if error.reason() == Reason::SecretNotOwned && !outcome.known => facts,
+        Some(error) if error.reason() == Reason::SecretNotOwned && tried.version.is_none() => facts,
         Some(error) => {
-            let times = facts.setback.map_or(0, |setback| setback.times).saturating_add(1);
+            let times = facts.setback.map_or(0, |before| before.setback.times).saturating_add(1);
             let min_interval = LEAST_WAIT;
             let backoff =
                 Backoff { failures: times, remaining: None, min_interval, random: lesson.random };
-            let until = after(lesson.now, backoff.full_jitter());
-            CopyFacts { setback: Some(Setback { error: error.clone(), times, until }), ..facts }
+            let until = after(lesson.now, backoff.after(error));
+            let setback = Setback { error: error.clone(), times, until };
+            CopyFacts { setback: Some(CopySetback { setback, tried: tried.clone() }), ..facts }
         }
         None => {
-            let again = outcome.issued_at.is_some() && facts.issued_at == outcome.issued_at;
+            let again = tried.issued_at.is_some() && facts.issued_at == tried.issued_at;
             CopyFacts {
-                issued_at: outcome.issued_at,
+                issued_at: tried.issued_at,
                 repairs: match again {
                     true => Some(repaired(facts.repairs.as_ref(), lesson)),
                     false => facts.repairs,

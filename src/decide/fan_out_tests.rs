@@ -236,7 +236,14 @@ fn lesson(second: i64) -> Lesson<'static> {
 }
 
 fn outcome(error: Option<Error>) -> CopyOutcome {
-    CopyOutcome { key: key("a"), known: true, issued_at: Some(at(0)), error }
+    tried("target/1", error)
+}
+
+/// What came of writing the token to this version of the Secret.
+fn tried(version: &str, error: Option<Error>) -> CopyOutcome {
+    let version = Some(version.to_owned()).filter(|version| !version.is_empty());
+    let tried = Tried { version, generation: Some(1), issued_at: Some(at(0)) };
+    CopyOutcome { key: key("a"), tried, error }
 }
 
 #[test]
@@ -257,15 +264,41 @@ fn one_that_fails_is_tried_again_later_and_told_of_the_second_time() {
     assert_eq!(steps(&all, 13), ["b/write"]);
 }
 
+#[rstest]
+#[case::the_same_again(|_: &mut FanOut| {}, &[])]
+#[case::another_version(|all: &mut FanOut| at_first(all, |a| Arc::make_mut(a.found.as_mut().unwrap()).resource_version = "2".into()), &["a/write"])]
+#[case::the_secret_is_gone(|all: &mut FanOut| at_first(all, |a| a.found = None), &["a/write"])]
+#[case::another_spec(|all: &mut FanOut| Arc::make_mut(&mut all.pattern).metadata.generation = Some(2), &["a/write"])]
+fn what_a_person_has_to_mend_is_tried_seldom_until_something_changed(
+    #[case] change: fn(&mut FanOut),
+    #[case] expected: &[&str],
+) {
+    let mut all = with(|all| TargetMeta { labelled: false, ..copy(all, 3600) });
+    let mut facts = CopyFacts::default();
+    for second in [10, 100] {
+        let refused = outcome(Some(error(Reason::SecretTypeNotAllowed)));
+        facts = learn_copy(facts, &refused, lesson(second));
+    }
+    all.memory.insert(key("a"), facts.clone());
+    // The second time: two minutes, as with a token's own target.
+    assert_eq!(fan_out(&all, at(100)).until, Some(at(220)));
+    change(&mut all);
+    assert_eq!(steps(&all, 100), expected);
+    // A hiccup is waited for, whatever changed.
+    let hiccup = outcome(Some(error(Reason::WriteFailed)));
+    all.memory.insert(key("a"), learn_copy(facts, &hiccup, lesson(100)));
+    assert!(steps(&all, 100).is_empty());
+}
+
 #[test]
 fn a_strangers_secret_that_nobody_knew_of_is_judged_at_once_and_any_other_later() {
-    let found = |known| {
-        let refused = CopyOutcome { known, ..outcome(Some(error(Reason::SecretNotOwned))) };
+    let found = |version| {
+        let refused = tried(version, Some(error(Reason::SecretNotOwned)));
         learn_copy(CopyFacts::default(), &refused, lesson(10)).setback.is_none()
     };
-    assert!(found(false));
+    assert!(found(""));
     // One of ours whose type cannot be changed, for there is more in it: no reason to spin.
-    assert!(!found(true));
+    assert!(!found("target/1"));
 }
 
 #[test]

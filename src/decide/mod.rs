@@ -43,8 +43,8 @@ pub use admission::{
 pub use breaker::{Health, Urgency};
 pub use facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};
 pub use fan_out::{
-    CopyChange, CopyFacts, CopyOutcome, CopyStep, Destination, FanOut, FanOutPlan, Tally, fan_out,
-    learn_copy,
+    CopyChange, CopyFacts, CopyOutcome, CopySetback, CopyStep, Destination, FanOut, FanOutPlan,
+    Tally, Tried, fan_out, learn_copy,
 };
 pub(crate) use finalizer::FINALIZER_REMARK;
 pub use finalizer::{FinalizerChange, FinalizerTry, is_held};
