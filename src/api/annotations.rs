@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 
-use super::MANAGER;
+use super::{CLUSTER_TOKEN, MANAGER};
 
 /// On a target: when the token was asked for (RFC 3339, whole seconds).
 pub const ISSUED_AT: &str = "tokenward.dev/issued-at";
@@ -24,7 +24,7 @@ pub const NUDGED_AT: &str = "tokenward.dev/nudged-at";
 pub const SHAPE: &str = "tokenward.dev/shape";
 /// On a target: the keys that the provider's document adds, where it adds any, by commas.
 pub const OUTPUTS: &str = "tokenward.dev/outputs";
-/// On a Secret that is not ours: the name of the token that may take it over.
+/// On a Secret that is not ours: who may take it over, see [`Owner::consent`].
 pub const ALLOW: &str = "tokenward.dev/allow";
 /// On a Secret that keeps what a provider renewed: the name of the credentials Secret.
 pub const RENEWED_OF: &str = "tokenward.dev/renewed-of";
@@ -73,11 +73,20 @@ impl Owner {
         parts.next().is_none().then_some(owner)
     }
 
+    /// The consent that lets it have a Secret: a token's name, of a cluster token with its kind, so
+    /// that what is given to one is not taken by the other of the same name.
+    pub fn consent(&self) -> String {
+        match self.kind.as_str() {
+            CLUSTER_TOKEN => format!("{CLUSTER_TOKEN}/{}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+
     /// The field manager of this resource's keys in Secrets of somebody else's. It names the
     /// resource, so that the API server tells its keys from those of others, and not the uid, so
     /// that they are its own after a restore from backup as well.
     pub fn guest_manager(&self) -> String {
-        match format!("{MANAGER}/{}", self.name) {
+        match format!("{MANAGER}/{}", self.consent()) {
             manager if manager.len() <= LONGEST_MANAGER => manager,
             _ => format!("{MANAGER}/{}", self.uid),
         }
@@ -123,6 +132,19 @@ mod tests {
             uid: "8f6c".into(),
         };
         assert_eq!(Owner::parse(&owner.to_string()), Some(owner));
+    }
+
+    #[test]
+    fn consent_and_field_manager_tell_kinds_apart() {
+        let of = |owner: &str| {
+            let owner = Owner::parse(owner).unwrap();
+            (owner.consent(), owner.guest_manager())
+        };
+        let token = of("OAuthClientToken/web/shop/u");
+        assert_eq!(token, ("shop".to_owned(), "tokenward/shop".to_owned()));
+        let (consent, manager) = of("ClusterOAuthClientToken//shop/u");
+        assert_eq!(consent, "ClusterOAuthClientToken/shop");
+        assert_eq!(manager, "tokenward/ClusterOAuthClientToken/shop");
     }
 
     #[test]
