@@ -166,7 +166,8 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
     let mut unsettled = BTreeSet::new();
     for destination in destinations {
         pattern.target = destination.found.as_deref().cloned();
-        let judged = judge(&pattern, (destination, good), now);
+        let facts = all.memory.get(&destination.key);
+        let judged = judge(&pattern, (destination, good, facts), now);
         if let Some(expires_at) = judged.expires_at {
             tally.ready += 1;
             tally.expires_at = Some(tally.expires_at.map_or(expires_at, |at| at.min(expires_at)));
@@ -174,7 +175,6 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
         if !judged.settled {
             unsettled.insert(destination.key.namespace.as_str());
         }
-        let facts = all.memory.get(&destination.key);
         let setback = facts.and_then(|facts| facts.setback.as_ref());
         let setback = setback.map(|held_up| &held_up.setback).filter(|_| judged.change.is_some());
         // One hiccup is no news.
@@ -203,7 +203,9 @@ fn withdrawals(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
     for (key, meta) in all.strays.iter().filter(|(key, _)| key.name == all.pattern.secret_name()) {
         pattern.target = Some(TargetMeta::clone(meta));
         let view = View::new(&pattern, now);
-        if let (true, Some(Plan::Withdraw(held))) = (view.is_ours(), view.withdraw()) {
+        let own = HeldToken::of_target(meta, &key.name).map(|own| own.expires_at);
+        plan.wake_up(own.filter(|_| view.leaves_when_expired()), now);
+        if let (true, Some(held)) = (view.is_ours(), expired(&view)) {
             let (key, seen) = (key.clone(), Some(Arc::clone(meta)));
             plan.take(all, CopyStep { key, seen, change: CopyChange::Withdraw(held) }, now);
         }
@@ -236,9 +238,10 @@ fn pattern(all: &FanOut) -> Snapshot {
     }
 }
 
+/// Judges what is at a destination. `good` is the token that may be written there.
 fn judge(
     pattern: &Snapshot,
-    (destination, good): (&Destination, Option<&HeldToken>),
+    (destination, good, facts): (&Destination, Option<&HeldToken>, Option<&CopyFacts>),
     now: DateTime<Utc>,
 ) -> Judged {
     let view = View::new(pattern, now);
@@ -250,19 +253,29 @@ fn judge(
         }
         (Ok(()), Claim::Refused(error)) => (None, Some(error.clone())),
         (Ok(()), _) if view.is_in_order() => (None, None),
-        (Ok(()), _) => match (good, view.withdraw(), &pattern.shape) {
-            (None, Some(Plan::Withdraw(held)), _) => (Some(CopyChange::Withdraw(held)), None),
-            (_, _, Err(error)) => (None, Some(error.clone())),
-            (Some(held), _, Ok(_)) => {
-                let secret_name = pattern.secret_name().to_owned();
-                (Some(CopyChange::Write(HeldToken { secret_name, ..held.clone() })), None)
-            }
-            // An expired token is of no use, and another one is on its way.
-            (None, _, Ok(_)) => (None, None),
-        },
+        (Ok(()), _) => {
+            let secret_name = pattern.secret_name().to_owned();
+            let held = good.map(|held| HeldToken { secret_name, ..held.clone() });
+            let trouble = pattern.shape.as_ref().err().cloned();
+            let write = held.filter(|_| trouble.is_none()).map(CopyChange::Write);
+            let barred = facts.is_some_and(|facts| facts.is_write_barred(now));
+            // Where no other can be written now, an expired one goes.
+            let goes = expired(&view).filter(|_| write.is_none() || barred);
+            (goes.map(CopyChange::Withdraw).or(write), trouble)
+        }
     };
     let settled = destination.admission.is_err() || (trouble.is_none() && view.is_in_order());
     Judged { change, trouble, expires_at, settled }
+}
+
+/// The expired token that is to leave a copy: its own, which may be an older one than the grant's,
+/// or whatever it says that it holds while the grant's has expired.
+fn expired(view: &View<'_>) -> Option<HeldToken> {
+    if let Some(Plan::Withdraw(held)) = view.withdraw() {
+        return Some(held);
+    }
+    let own = HeldToken::of_target(view.snapshot.target.as_ref()?, view.snapshot.secret_name())?;
+    (own.expires_at <= view.now && view.leaves_when_expired()).then_some(own)
 }
 
 /// Whether Secrets that are copies no more go.
@@ -330,6 +343,12 @@ impl CopySetback {
 }
 
 impl CopyFacts {
+    /// Whether no token can be written for the time being.
+    fn is_write_barred(&self, now: DateTime<Utc>) -> bool {
+        let setback = self.setback.as_ref();
+        setback.is_some_and(|it| it.tried.issued_at.is_some() && it.setback.until > now)
+    }
+
     /// Before when a change is not to be tried.
     fn not_before(&self, wanted: &Tried) -> Option<DateTime<Utc>> {
         let again = wanted.issued_at.is_some() && wanted.issued_at == self.issued_at;
@@ -366,7 +385,10 @@ pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson<'_>) -
                     true => Some(repaired(facts.repairs.as_ref(), lesson)),
                     false => facts.repairs,
                 },
-                setback: None,
+                // That an expired token could go says nothing of whether another one can come.
+                setback: facts
+                    .setback
+                    .filter(|it| tried.issued_at.is_none() && it.tried.issued_at.is_some()),
             }
         }
     }

@@ -208,6 +208,50 @@ fn an_expired_token_leaves_the_copies_where_the_spec_says_so() {
     assert!(steps(&all, 3600).is_empty());
 }
 
+/// A namespace whose copy holds a token that expired at second 0, while the grant has a new one.
+fn left_behind() -> FanOut {
+    let mut all = with(|all| {
+        let former = HeldToken { issued_at: at(-100), expires_at: at(0), ..held(3600) };
+        written(&former, &all.grant.owner())
+    });
+    Arc::make_mut(&mut all.pattern).spec.on_expiry = OnExpiry::Remove;
+    all
+}
+
+#[test]
+fn a_former_token_that_expired_leaves_a_copy_that_cannot_be_renewed() {
+    let mut all = left_behind();
+    assert_eq!(steps(&all, 10), ["a/write"]);
+    all.shape = Err(error(Reason::InvalidSpec));
+    assert_eq!(steps(&all, -1), Vec::<&str>::new());
+    assert_eq!(steps(&all, 10), ["a/withdraw"]);
+    assert_eq!(reasons(&all, 10), [("a".to_owned(), "InvalidSpec")]);
+    Arc::make_mut(&mut all.pattern).spec.on_expiry = OnExpiry::Keep;
+    assert!(steps(&all, 10).is_empty());
+    // Nor does it stay while nobody knows who is selected.
+    let mut all = left_behind();
+    let copy = all.destinations.as_ref().unwrap().first().unwrap().found.clone().unwrap();
+    all.strays = vec![(key("a"), copy)];
+    all.destinations = Err(error(Reason::ProviderNotFound));
+    assert_eq!(fan_out(&all, at(-1)).until, Some(at(0)));
+    assert_eq!(steps(&all, 10), ["a/withdraw"]);
+}
+
+#[test]
+fn it_leaves_one_that_does_not_take_the_new_token_which_is_tried_again_as_before() {
+    let mut all = left_behind();
+    let refused = outcome(Some(error(Reason::TargetNotRendered)));
+    let facts = learn_copy(CopyFacts::default(), &refused, lesson(10));
+    all.memory.insert(key("a"), facts.clone());
+    assert_eq!(steps(&all, 10), ["a/withdraw"]);
+    let gone = CopyOutcome { tried: Tried { issued_at: None, ..refused.tried }, ..outcome(None) };
+    let facts = learn_copy(facts, &gone, lesson(11));
+    all.memory.insert(key("a"), facts);
+    at_first(&mut all, |a| Arc::make_mut(a.found.as_mut().unwrap()).owned_keys.clear());
+    assert!(steps(&all, 11).is_empty());
+    assert_eq!(steps(&all, 10 + 60), ["a/write"]);
+}
+
 #[test]
 fn it_leaves_them_too_while_the_provider_is_gone() {
     let mut all = world(3600, &[]);
