@@ -54,6 +54,8 @@ pub const TOLD_FAILURE: usize = 1024;
     printcolumn(name = "Refresh", type_ = "string", json_path = ".status.token.refreshAt"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Fresh")].reason"#, priority = 1),
+    validation = Rule::new("!self.metadata.name.endsWith('.coct.tokenward.dev')")
+        .message("names that end in .coct.tokenward.dev are those of master copies: choose another one"),
     validation = Rule::new("size(self.metadata.name) <= 200")
         .message("the name of a ClusterOAuthClientToken has at most 200 characters: that of its master copy is made from it"),
     validation = Rule::new("!has(self.spec.target) || !has(self.spec.target.creationPolicy) || self.spec.target.creationPolicy != 'Merge'")
