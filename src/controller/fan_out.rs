@@ -1,8 +1,12 @@
 //! Cluster tokens. The grant is a token like any other, whose target is the master copy, and goes
 //! through the same flow; the copies follow from the master copy, whatever the provider does.
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::stream::{self, Stream, StreamExt};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -20,10 +24,21 @@ use crate::render::Shape;
 use crate::runtime::random;
 use crate::watch::{Known, Trigger, shape};
 
+/// For so long is gathered what is told of copies: each look is one at all of them.
+const GATHERED: Duration = Duration::from_millis(200);
+/// As much is gathered at once.
+const BATCH: usize = 1000;
 /// Looks at copies in a row for one token before it pauses.
 const ROUNDS: usize = 48;
 /// While there is much to write, the status is written this often.
 const TELL: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
+
+/// What is told, once for however often it is told in a row. Nobody can keep others waiting by
+/// telling it again and again.
+pub(super) fn gathered<T: Hash + Eq>(told: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    let batches = tokio_stream::StreamExt::chunks_timeout(told, BATCH, GATHERED);
+    batches.flat_map(|batch| stream::iter(batch.into_iter().collect::<HashSet<_>>()))
+}
 
 /// The grant of a cluster token, in the eyes of the flow.
 struct Grant {
@@ -155,7 +170,8 @@ impl Grant {
             .filter_map(|key| self.found(&key).map(|meta| (key, meta)))
             .collect();
         let memory = self.context.copies.copies(self.uid(), |key| {
-            is_place(key) || strays.iter().any(|(stray, _)| stray == key)
+            // In order, as the index tells them.
+            is_place(key) || strays.binary_search_by(|(stray, _)| stray.cmp(key)).is_ok()
         });
         let (grant, pattern) = (case.snapshot.clone(), self.pattern());
         FanOut { grant, pattern, shape: outline(shape), destinations, strays, memory }
@@ -224,6 +240,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_look_is_had_for_many_changes_together_and_nobody_waits_for_the_last() {
+        let told = stream::iter((0..BATCH).map(|n| n % 2));
+        let mut looks: Vec<_> = gathered(told).collect().await;
+        looks.sort_unstable();
+        assert_eq!(looks, [0, 1]);
+        // Whoever goes on for ever is looked at all the same.
+        let for_ever = gathered(stream::repeat("a")).take(3);
+        assert_eq!(for_ever.collect::<Vec<_>>().await, ["a"; 3]);
+    }
 
     fn token(uid: &str, generation: i64) -> ClusterOAuthClientToken {
         serde_json::from_value(json!({
