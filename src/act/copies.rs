@@ -95,7 +95,8 @@ impl<E: Edge> Engine<E> {
             debug!(secret = %step.key, %error, "a copy could not be brought up to date");
         }
         let tried = step.tried(spread.token.metadata.generation);
-        CopyOutcome { key: step.key.clone(), tried, error: done.err() }
+        let editor = step.seen.as_ref().and_then(|meta| meta.editor.clone());
+        CopyOutcome { key: step.key.clone(), tried, editor, error: done.err() }
     }
 
     async fn write_copy(

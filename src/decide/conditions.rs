@@ -20,7 +20,8 @@ pub(super) fn verdicts(
     refusal: Option<&Error>,
     now: DateTime<Utc>,
 ) -> Verdicts {
-    let contested = snapshot.facts.contested(snapshot.secret_name(), now);
+    let repairs = snapshot.facts.repairs.as_ref();
+    let contested = repairs.and_then(|repairs| repairs.contested(snapshot.secret_name(), now));
     let trouble = refusal.or_else(|| standing(&snapshot.facts)).or(contested.as_ref());
     let suspended = snapshot.token.spec.suspend;
     Verdicts {

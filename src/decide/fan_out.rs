@@ -116,6 +116,8 @@ pub struct CopyOutcome {
     pub key: SecretKey,
     /// What was tried.
     pub tried: Tried,
+    /// Who had written to the Secret last, apart from us, where that is known.
+    pub editor: Option<String>,
     /// Why it was not done.
     pub error: Option<Error>,
 }
@@ -179,7 +181,11 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
         let setback = setback.map(|held_up| &held_up.setback).filter(|_| judged.change.is_some());
         // One hiccup is no news.
         let told = setback.filter(|s| s.times > 1 || s.error.class() == Class::Permanent);
-        if let Some(error) = judged.trouble.or_else(|| told.map(|setback| setback.error.clone())) {
+        let told = judged.trouble.or_else(|| told.map(|setback| setback.error.clone()));
+        let repairs = facts.and_then(|facts| facts.repairs.as_ref());
+        plan.wake_up(repairs.and_then(Repairs::contested_until), now);
+        let contested = || repairs?.contested(&destination.key.name, now);
+        if let Some(error) = told.or_else(contested) {
             tally.failures.push((destination.key.namespace.clone(), error));
         }
         if let Some(change) = judged.change {
@@ -379,6 +385,7 @@ pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson<'_>) -
         }
         None => {
             let again = tried.issued_at.is_some() && facts.issued_at == tried.issued_at;
+            let lesson = Lesson { undone_by: outcome.editor.as_deref(), ..lesson };
             CopyFacts {
                 issued_at: tried.issued_at,
                 repairs: match again {

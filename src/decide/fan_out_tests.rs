@@ -287,7 +287,7 @@ fn outcome(error: Option<Error>) -> CopyOutcome {
 fn tried(version: &str, error: Option<Error>) -> CopyOutcome {
     let version = Some(version.to_owned()).filter(|version| !version.is_empty());
     let tried = Tried { version, generation: Some(1), issued_at: Some(at(0)) };
-    CopyOutcome { key: key("a"), tried, error }
+    CopyOutcome { key: key("a"), tried, editor: Some("helm".into()), error }
 }
 
 #[test]
@@ -361,6 +361,15 @@ fn whoever_undoes_a_copy_again_and_again_is_given_way_to() {
         second = (until - at(0)).num_seconds();
     }
     assert!(second > 600, "{second}");
+    // It is told, and by whom, until it has been quiet for a while.
+    assert_eq!(reasons(&all, second), [("a".to_owned(), "TargetContested")]);
+    assert!(tally(&all, second).failures[0].1.message().contains("\"helm\""));
+    let mended = Arc::new(copy(&all, 864_000));
+    at_first(&mut all, |a| a.found = Some(mended));
+    assert_eq!(reasons(&all, second), [("a".to_owned(), "TargetContested")]);
+    let quiet = (fan_out(&all, at(second)).until.unwrap() - at(0)).num_seconds();
+    assert_eq!(reasons(&all, quiet), []);
+    at_first(&mut all, |a| a.found = None);
     // Another token is no repair.
     let renewed = CopyFacts { issued_at: Some(at(-5)), ..facts };
     all.memory.insert(key("a"), renewed);

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::account::HeldBack;
 use super::conditions::verdicts;
-use super::facts::{Facts, HeldToken};
+use super::facts::{Facts, HeldToken, Repairs};
 use super::learn::is_of_shape;
 use super::ownership::Claim;
 use super::plan::{Plan, Verdicts};
@@ -330,7 +330,7 @@ impl<'a> View<'a> {
             self.restarts_at().filter(|_| !self.snapshot.token.spec.suspend),
             self.facts.finalizer.as_ref().map(|tried| tried.until),
             self.facts.leaving.as_ref().map(|failed| failed.until),
-            self.facts.contested_until(),
+            self.facts.repairs.as_ref().and_then(Repairs::contested_until),
         ];
         Plan::Wait {
             until: wake_ups.into_iter().flatten().filter(|at| *at > self.now).min(),
