@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::Resource;
 use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -186,11 +185,14 @@ async fn work_on(
 ) {
     let caches = Arc::clone(&context.caches);
     let work = (Arc::clone(context), stopping);
+    let tokens = UnboundedReceiverStream::new(tokens);
     let tokens = drive((caches.tokens().clone(), tokens), reconcile, work.clone());
     if !cluster_kinds {
         return tokens.await;
     }
     let reader = caches.cluster_tokens();
+    let grants = UnboundedReceiverStream::new(grants);
+    let copies = fan_out::gathered(UnboundedReceiverStream::new(copies));
     let grants = drive((reader.clone(), grants), fan_out::reconcile_grant, work.clone());
     let copies = drive((reader.clone(), copies), fan_out::reconcile_copies, work);
     tokio::join!(tokens, grants, copies);
@@ -198,7 +200,7 @@ async fn work_on(
 
 /// Reconciles what is triggered until the process is asked to end.
 async fn drive<K, F>(
-    (reader, triggered): (Store<K>, UnboundedReceiver<ObjectRef<K>>),
+    (reader, triggered): (Store<K>, impl Stream<Item = ObjectRef<K>> + Send + 'static),
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
     (context, stopping): (Arc<Context>, CancellationToken),
 ) where
@@ -208,7 +210,7 @@ async fn drive<K, F>(
     // Triggers come from our own watches. Concurrency is bounded where it costs something: by
     // provider and for the API server, so that one that hangs holds up no other.
     Controller::for_stream(futures::stream::pending(), reader)
-        .reconcile_on(UnboundedReceiverStream::new(triggered))
+        .reconcile_on(triggered)
         .with_config(Config::default())
         .graceful_shutdown_on(stopping.cancelled_owned())
         .run(reconcile, |_, _: &Error, _| Action::requeue(PAUSE), context)

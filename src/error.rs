@@ -125,6 +125,14 @@ reasons! {
     ReadFailed => Transient,
 }
 
+/// Text of somebody else's, of so many characters at most.
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
 /// Something that went wrong. Its text holds no token, secret, query string or text of an answer:
 /// whoever makes one sees to that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

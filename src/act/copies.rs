@@ -2,6 +2,7 @@
 //! never read.
 
 use futures::stream::{self, StreamExt};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -12,8 +13,30 @@ use crate::decide::{CopyChange, CopyOutcome, CopyStep, Rivals, Snapshot};
 use crate::error::{Error, Reason};
 use crate::render::{Shape, Shown, read_back};
 
-/// Copies under way at once: there are others who write too.
+/// Copies under way at once, of all cluster tokens together: there are others who write too, and
+/// they are not to wait behind thousands of copies.
 const AT_ONCE: usize = 16;
+
+/// The places of copies under way.
+pub(super) struct Lanes(Semaphore);
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self(Semaphore::new(AT_ONCE))
+    }
+}
+
+impl Lanes {
+    /// Does all of it, each in a place of its own.
+    async fn through<F: Future>(&self, work: Vec<F>) -> Vec<F::Output> {
+        let placed = work.into_iter().map(|work| async {
+            let _place = self.0.acquire().await;
+            work.await
+        });
+        // No list of waiters that is longer than what could begin.
+        stream::iter(placed.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect().await
+    }
+}
 
 /// Copies to change.
 pub struct Spread<'a> {
@@ -38,8 +61,7 @@ impl<E: Edge> Engine<E> {
         let shown = shown.as_ref();
         let steps: Vec<_> =
             spread.steps.iter().map(|step| self.step(spread, step, shown)).collect();
-        let outcomes: Vec<CopyOutcome> =
-            stream::iter(steps).buffer_unordered(AT_ONCE).collect().await;
+        let outcomes = self.lanes.through(steps).await;
         let failed = outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
         let name = spread.token.metadata.name.as_deref();
         info!(name, changed = outcomes.len() - failed, failed, "copies were brought up to date");
@@ -69,15 +91,12 @@ impl<E: Edge> Engine<E> {
             }
             CopyChange::Remove => self.edge.leave(&step.key, &spread.grant.snapshot.owner()).await,
         };
-        let issued_at = match &step.change {
-            CopyChange::Write(held) => Some(held.issued_at),
-            CopyChange::Withdraw(_) | CopyChange::Remove => None,
-        };
         if let Err(error) = &done {
             debug!(secret = %step.key, %error, "a copy could not be brought up to date");
         }
-        let (key, known) = (step.key.clone(), step.seen.is_some());
-        CopyOutcome { key, known, issued_at, error: done.err() }
+        let tried = step.tried(spread.token.metadata.generation);
+        let editor = step.seen.as_ref().and_then(|meta| meta.editor.clone());
+        CopyOutcome { key: step.key.clone(), tried, editor, error: done.err() }
     }
 
     async fn write_copy(
@@ -106,5 +125,25 @@ impl<E: Edge> Engine<E> {
             _ => return Ok(()),
         };
         self.edge.write(target_write(&case, held, rendered)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_tokens_share_the_places() {
+        let (lanes, now, most) = (Lanes::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = |_| async {
+            most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+            tokio::task::yield_now().await;
+            now.fetch_sub(1, SeqCst)
+        };
+        let of_one = || (0..40).map(work).collect::<Vec<_>>();
+        let (one, other) = tokio::join!(lanes.through(of_one()), lanes.through(of_one()));
+        assert_eq!((one.len(), other.len(), most.into_inner()), (40, 40, AT_ONCE));
     }
 }

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use super::accounts::{Accounts, Pass};
 use super::book::Refusal;
+use super::copies::Lanes;
 use super::discovery::Discovery;
 use super::gates::Gates;
 use super::publish::{Fetched, shape_of};
@@ -41,6 +42,7 @@ pub struct Engine<E> {
     pub(super) stopping: CancellationToken,
     pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) accounts: Arc<Accounts>,
+    pub(super) lanes: Lanes,
     gates: Gates,
 }
 
@@ -63,6 +65,7 @@ impl<E: Edge> Engine<E> {
             renewals: Renewals::new(&chance),
             chance,
             retired: RetiredTokens::default(),
+            lanes: Lanes::default(),
             gates: Gates::default(),
             witness: None,
             stopping,

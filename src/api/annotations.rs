@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 
-use super::MANAGER;
+use super::{CLUSTER_TOKEN, MANAGER};
 
 /// On a target: when the token was asked for (RFC 3339, whole seconds).
 pub const ISSUED_AT: &str = "tokenward.dev/issued-at";
@@ -24,7 +24,7 @@ pub const NUDGED_AT: &str = "tokenward.dev/nudged-at";
 pub const SHAPE: &str = "tokenward.dev/shape";
 /// On a target: the keys that the provider's document adds, where it adds any, by commas.
 pub const OUTPUTS: &str = "tokenward.dev/outputs";
-/// On a Secret that is not ours: the name of the token that may take it over.
+/// On a Secret that is not ours: who may take it over, see [`Owner::consent`].
 pub const ALLOW: &str = "tokenward.dev/allow";
 /// On a Secret that keeps what a provider renewed: the name of the credentials Secret.
 pub const RENEWED_OF: &str = "tokenward.dev/renewed-of";
@@ -40,6 +40,8 @@ pub const REVOKE_FINALIZER: &str = "tokenward.dev/revoke";
 /// On an `OAuthClientToken`: any new value asks for a refresh.
 pub const REFRESH_REQUESTED_AT: &str = "tokenward.dev/refresh-requested-at";
 
+/// No kind, namespace, name or uid is longer.
+const LONGEST_PART: usize = 253;
 /// The API server takes no longer name of a field manager.
 const LONGEST_MANAGER: usize = 128;
 
@@ -59,21 +61,32 @@ pub struct Owner {
 impl Owner {
     /// Reads the annotation's value; `None` where it is not of the form.
     pub fn parse(value: &str) -> Option<Self> {
-        let mut parts = value.split('/').map(str::to_owned);
+        // Anybody may have written it, and as much as they liked.
+        let fits = |part: &&str| part.len() <= LONGEST_PART;
+        let mut parts = value.split('/').map(|part| Some(part).filter(fits).map(str::to_owned));
         let owner = Self {
-            kind: parts.next()?,
-            namespace: parts.next()?,
-            name: parts.next()?,
-            uid: parts.next()?,
+            kind: parts.next()??,
+            namespace: parts.next()??,
+            name: parts.next()??,
+            uid: parts.next()??,
         };
         parts.next().is_none().then_some(owner)
+    }
+
+    /// The consent that lets it have a Secret: a token's name, of a cluster token with its kind, so
+    /// that what is given to one is not taken by the other of the same name.
+    pub fn consent(&self) -> String {
+        match self.kind.as_str() {
+            CLUSTER_TOKEN => format!("{CLUSTER_TOKEN}/{}", self.name),
+            _ => self.name.clone(),
+        }
     }
 
     /// The field manager of this resource's keys in Secrets of somebody else's. It names the
     /// resource, so that the API server tells its keys from those of others, and not the uid, so
     /// that they are its own after a restore from backup as well.
     pub fn guest_manager(&self) -> String {
-        match format!("{MANAGER}/{}", self.name) {
+        match format!("{MANAGER}/{}", self.consent()) {
             manager if manager.len() <= LONGEST_MANAGER => manager,
             _ => format!("{MANAGER}/{}", self.uid),
         }
@@ -122,8 +135,22 @@ mod tests {
     }
 
     #[test]
+    fn consent_and_field_manager_tell_kinds_apart() {
+        let of = |owner: &str| {
+            let owner = Owner::parse(owner).unwrap();
+            (owner.consent(), owner.guest_manager())
+        };
+        let token = of("OAuthClientToken/web/shop/u");
+        assert_eq!(token, ("shop".to_owned(), "tokenward/shop".to_owned()));
+        let (consent, manager) = of("ClusterOAuthClientToken//shop/u");
+        assert_eq!(consent, "ClusterOAuthClientToken/shop");
+        assert_eq!(manager, "tokenward/ClusterOAuthClientToken/shop");
+    }
+
+    #[test]
     fn what_is_not_an_owner_is_none() {
-        for value in ["", "a/b/c", "a/b/c/d/e"] {
+        let long = format!("OAuthClientToken/web/{}/u", "n".repeat(254));
+        for value in ["", "a/b/c", "a/b/c/d/e", &long] {
             assert_eq!(Owner::parse(value), None, "{value}");
         }
     }

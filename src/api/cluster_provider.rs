@@ -1,7 +1,10 @@
 //! `ClusterOAuthProvider`: a provider that a platform team shares with namespaces of its choice,
 //! with or without a client of the platform's own.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,15 +76,14 @@ pub enum OwnCredentials {
 }
 
 impl Usage {
-    /// Whether the selector picks a namespace with these labels. A selector that cannot be read
-    /// picks nothing.
-    pub fn admits(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
-        use kube::core::SelectorExt;
-        self.selector().is_some_and(|selector| selector.matches(labels))
+    /// Whether the selector picks a namespace with these labels; an error where it cannot be read.
+    pub fn admits(&self, labels: &BTreeMap<String, String>) -> Result<bool, String> {
+        Ok(self.selector()?.is_some_and(|selector| selector.matches(labels)))
     }
 
-    /// The selector; `None` where there is none, or it cannot be read.
-    pub fn selector(&self) -> Option<kube::core::Selector> {
-        self.namespace_selector.clone()?.try_into().ok()
+    /// The selector: `None` where there is none, and so no namespace is admitted; an error where
+    /// it cannot be read, and so nobody knows which ones are.
+    pub fn selector(&self) -> Result<Option<Selector>, String> {
+        self.namespace_selector.as_ref().map(super::selector::read).transpose()
     }
 }

@@ -28,6 +28,9 @@ const MASTER_SUFFIX: &str = ".coct.tokenward.dev";
 /// As many failures as a status names.
 pub const NAMED_FAILURES: usize = 20;
 
+/// As many characters of each failure as a status holds.
+pub const TOLD_FAILURE: usize = 1024;
+
 /// What namespaces are given: a token of a cluster provider, kept fresh in a Secret in each of them.
 #[derive(CustomResource, KubeSchema, Deserialize, Serialize, Clone, Debug, PartialEq)]
 #[kube(
@@ -51,6 +54,8 @@ pub const NAMED_FAILURES: usize = 20;
     printcolumn(name = "Refresh", type_ = "string", json_path = ".status.token.refreshAt"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Fresh")].reason"#, priority = 1),
+    validation = Rule::new("!self.metadata.name.endsWith('.coct.tokenward.dev')")
+        .message("names that end in .coct.tokenward.dev are those of master copies: choose another one"),
     validation = Rule::new("size(self.metadata.name) <= 200")
         .message("the name of a ClusterOAuthClientToken has at most 200 characters: that of its master copy is made from it"),
     validation = Rule::new("!has(self.spec.target) || !has(self.spec.target.creationPolicy) || self.spec.target.creationPolicy != 'Merge'")
@@ -146,6 +151,7 @@ pub struct NamespaceFailure {
     /// A stable word.
     pub reason: String,
     /// For people.
+    #[schemars(length(max = 1024))]
     pub message: String,
 }
 
@@ -174,8 +180,7 @@ impl ClusterOAuthClientToken {
 
     /// The selector, if it can be read.
     pub fn selector(&self) -> Result<Selector, String> {
-        let selector = self.spec.namespace_selector.clone();
-        selector.try_into().map_err(|error: kube::core::ParseExpressionError| error.to_string())
+        super::selector::read(&self.spec.namespace_selector)
     }
 
     /// The grant, which is a token like any other: in `namespace`, with the master copy for its
@@ -291,10 +296,13 @@ mod tests {
     fn a_selector_that_cannot_be_read_picks_nothing_by_mistake() {
         let mut token = token();
         assert!(token.selector().is_ok());
-        token.spec.namespace_selector = serde_json::from_value(
-            json!({"matchExpressions": [{"key": "a", "operator": "Resembles"}]}),
-        )
-        .unwrap();
-        assert!(token.selector().is_err());
+        for (operator, values) in
+            [("Resembles", json!(["b"])), ("In", json!([])), ("NotIn", json!(null))]
+        {
+            let asked = json!([{"key": "a", "operator": operator, "values": values}]);
+            token.spec.namespace_selector =
+                serde_json::from_value(json!({"matchExpressions": asked})).unwrap();
+            assert!(token.selector().unwrap_err().contains(operator));
+        }
     }
 }

@@ -9,6 +9,8 @@ pub const READY: &str = "Ready";
 pub const FRESH: &str = "Fresh";
 /// Nothing will change until a person acts (kstatus).
 pub const STALLED: &str = "Stalled";
+/// The reason of a token whose spec stops all work on it.
+pub const SUSPENDED: &str = "Suspended";
 
 /// One condition as it ought to be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod formats;
 mod intent;
 mod provider;
 mod refresh;
+mod selector;
 mod target;
 mod token;
 mod workload;
@@ -19,7 +20,7 @@ pub use cluster_provider::{ClusterOAuthProvider, ClusterOAuthProviderSpec, OwnCr
 pub use cluster_token::{
     CLUSTER_TOKEN, ClusterOAuthClientToken, ClusterOAuthClientTokenSpec,
     ClusterOAuthClientTokenStatus, ClusterProviderRef, NAMED_FAILURES, NamespaceCounts,
-    NamespaceFailure,
+    NamespaceFailure, TOLD_FAILURE,
 };
 pub use crds::crds;
 pub use document::{

@@ -36,6 +36,8 @@ use super::target::Target;
     printcolumn(name = "Refresh", type_ = "string", json_path = ".status.token.refreshAt"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Fresh")].reason"#, priority = 1),
+    validation = Rule::new("!self.metadata.name.endsWith('.coct.tokenward.dev')")
+        .message("names that end in .coct.tokenward.dev are those of master copies: choose another one"),
     validation = Rule::new("!has(self.spec.credentialsSecretRef) || self.spec.credentialsSecretRef.name != (has(self.spec.target) && has(self.spec.target.secretName) ? self.spec.target.secretName : self.metadata.name)")
         .message("the target Secret must not be the credentials Secret: set spec.target.secretName to another name"),
 )]

@@ -1,10 +1,15 @@
 //! Cluster tokens. The grant is a token like any other, whose target is the master copy, and goes
 //! through the same flow; the copies follow from the master copy, whatever the provider does.
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::stream::{self, Stream, StreamExt};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::{Context, PAUSE, Subject};
 use crate::act::{Case, ClusterEdge, Engine, Spread, outline};
@@ -18,10 +23,21 @@ use crate::record::{Ledger, Transition, cluster_status};
 use crate::render::Shape;
 use crate::watch::{Known, Trigger, shape};
 
-/// Looks at copies in a row for one token before others get a turn.
-const ROUNDS: usize = 6;
+/// For so long is gathered what is told of copies: each look is one at all of them.
+const GATHERED: Duration = Duration::from_millis(200);
+/// As much is gathered at once.
+const BATCH: usize = 1000;
+/// Looks at copies in a row for one token before it pauses.
+const ROUNDS: usize = 48;
 /// While there is much to write, the status is written this often.
 const TELL: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
+
+/// What is told, once for however often it is told in a row. Nobody can keep others waiting by
+/// telling it again and again.
+pub(super) fn gathered<T: Hash + Eq>(told: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    let batches = tokio_stream::StreamExt::chunks_timeout(told, BATCH, GATHERED);
+    batches.flat_map(|batch| stream::iter(batch.into_iter().collect::<HashSet<_>>()))
+}
 
 /// The grant of a cluster token, in the eyes of the flow.
 struct Grant {
@@ -45,10 +61,17 @@ pub(super) async fn reconcile_copies(
     token: Arc<ClusterOAuthClientToken>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    let Some(grant) = Grant::of(token, context) else { return Ok(Action::await_change()) };
-    let mut told = grant.clock().now();
+    let mut told = context.clock.now();
     for _ in 0..ROUNDS {
+        let reader = context.caches.cluster_tokens();
+        let now = latest(reader, &token).and_then(|now| Grant::of(now, Arc::clone(&context)));
+        let Some(grant) = now else { return Ok(Action::await_change()) };
         let case = grant.case(&grant.stand_in()).await?;
+        if latest(reader, &token).is_none() {
+            // What was taken up for its sake after it had gone.
+            context.ledger.forget(grant.uid());
+            return Ok(Action::await_change());
+        }
         let shape = grant.shape(&case);
         let plan = fan_out(&grant.look(&case, &shape), grant.clock().now());
         let now = grant.clock().now();
@@ -75,6 +98,16 @@ pub(super) async fn reconcile_copies(
         grant.context.copies.learn(grant.uid(), &outcomes, lesson);
     }
     Ok(Action::requeue(PAUSE))
+}
+
+/// The token as it is now: whatever is done is done by its latest spec. `None` once it is gone,
+/// also where another one has its name.
+fn latest(
+    reader: &Store<ClusterOAuthClientToken>,
+    token: &ClusterOAuthClientToken,
+) -> Option<Arc<ClusterOAuthClientToken>> {
+    let latest = reader.get(&ObjectRef::from_obj(token))?;
+    (latest.metadata.uid == token.metadata.uid).then_some(latest)
 }
 
 impl Grant {
@@ -141,7 +174,8 @@ impl Grant {
             .filter_map(|key| self.found(&key).map(|meta| (key, meta)))
             .collect();
         let memory = self.context.copies.copies(self.uid(), |key| {
-            is_place(key) || strays.iter().any(|(stray, _)| stray == key)
+            // In order, as the index tells them.
+            is_place(key) || strays.binary_search_by(|(stray, _)| stray.cmp(key)).is_ok()
         });
         let (grant, pattern) = (case.snapshot.clone(), self.pattern());
         FanOut { grant, pattern, shape: outline(shape), destinations, strays, memory }
@@ -200,5 +234,52 @@ impl Station for Grant {
         self.context.copies.note_grant(self.uid(), change.after.clone());
         self.context.triggers.send(Trigger::Copies(self.token.name_any()));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector::store;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_is_had_for_many_changes_together_and_nobody_waits_for_the_last() {
+        let told = stream::iter((0..BATCH).map(|n| n % 2));
+        let mut looks: Vec<_> = gathered(told).collect().await;
+        looks.sort_unstable();
+        assert_eq!(looks, [0, 1]);
+        // Whoever goes on for ever is looked at all the same.
+        let for_ever = gathered(stream::repeat("a")).take(3);
+        assert_eq!(for_ever.collect::<Vec<_>>().await, ["a"; 3]);
+    }
+
+    fn token(uid: &str, generation: i64) -> ClusterOAuthClientToken {
+        serde_json::from_value(json!({
+            "apiVersion": "tokenward.dev/v1alpha1", "kind": "ClusterOAuthClientToken",
+            "metadata": {"name": "shop", "uid": uid, "generation": generation},
+            "spec": {"providerRef": {"name": "p"}, "namespaceSelector": {}}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn each_look_is_by_the_latest_spec_and_none_is_for_one_that_is_gone() {
+        let (reader, mut writer) = store();
+        let began_with = token("u-1", 1);
+        let generation = || Some(latest(&reader, &began_with)?.metadata.generation.unwrap());
+        assert_eq!(generation(), None);
+        for event in [Event::Init, Event::InitApply(token("u-1", 1)), Event::InitDone] {
+            writer.apply_watcher_event(&event);
+        }
+        assert_eq!(generation(), Some(1));
+        writer.apply_watcher_event(&Event::Apply(token("u-1", 2)));
+        assert_eq!(generation(), Some(2));
+        writer.apply_watcher_event(&Event::Apply(token("u-2", 1)));
+        assert_eq!(generation(), None);
+        writer.apply_watcher_event(&Event::Delete(token("u-2", 1)));
+        assert_eq!(generation(), None);
     }
 }

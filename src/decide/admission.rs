@@ -66,10 +66,17 @@ pub fn admit(
 ) -> Result<Option<CredentialsSource>, Error> {
     let none = Usage::default();
     let usage = provider.usage.as_ref().unwrap_or(&none);
-    if !usage.admits(applicant.labels) {
+    if !usage.admits(applicant.labels).map_err(|error| unreadable_selector(&error))? {
         return Err(not_admitted(applicant.namespace));
     }
     client(provider, applicant.token, (applicant.namespace, platform_namespace))
+}
+
+/// What everybody gets while nobody can tell whom a cluster provider admits.
+pub fn unreadable_selector(error: &str) -> Error {
+    let message =
+        format!("the ClusterOAuthProvider's spec.usage.namespaceSelector cannot be read: {error}");
+    Error::new(Reason::InvalidProvider, message)
 }
 
 /// What a namespace gets that a cluster provider does not admit.
@@ -148,7 +155,8 @@ mod tests {
     #[case::matching(json!({"usage": {"namespaceSelector": {"matchLabels": {"team": "shop"}}}}), Ok("web/c"))]
     #[case::not_matching(json!({"usage": {"namespaceSelector": {"matchLabels": {"team": "x"}}}}), Err(Reason::NamespaceNotAdmitted))]
     #[case::expression(json!({"usage": {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "In", "values": ["shop"]}]}}}), Ok("web/c"))]
-    #[case::unreadable_selector(json!({"usage": {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Resembles"}]}}}), Err(Reason::NamespaceNotAdmitted))]
+    #[case::unreadable_selector(json!({"usage": {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Resembles"}]}}}), Err(Reason::InvalidProvider))]
+    #[case::no_values(json!({"usage": {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "NotIn"}]}}}), Err(Reason::InvalidProvider))]
     fn namespaces(#[case] provider: Value, #[case] expected: Result<&str, Reason>) {
         let token = json!({"credentialsSecretRef": {"name": "c"}});
         assert_eq!(ask(provider, &token), expected.map(str::to_owned));

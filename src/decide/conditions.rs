@@ -10,7 +10,7 @@ use super::schedule::{self, REFRESH_REMARK};
 use super::snapshot::Snapshot;
 use crate::api::Delivery;
 use crate::api::annotations::format_time;
-use crate::api::conditions::{Holds, Verdict};
+use crate::api::conditions::{Holds, SUSPENDED, Verdict};
 use crate::error::{Class, Error};
 
 /// `good` is the unexpired token in the target, `refusal` why no request can be made.
@@ -20,7 +20,8 @@ pub(super) fn verdicts(
     refusal: Option<&Error>,
     now: DateTime<Utc>,
 ) -> Verdicts {
-    let contested = snapshot.facts.contested(snapshot.secret_name(), now);
+    let repairs = snapshot.facts.repairs.as_ref();
+    let contested = repairs.and_then(|repairs| repairs.contested(snapshot.secret_name(), now));
     let trouble = refusal.or_else(|| standing(&snapshot.facts)).or(contested.as_ref());
     let suspended = snapshot.token.spec.suspend;
     Verdicts {
@@ -130,8 +131,8 @@ fn ready(
 fn fresh_while_suspended(good: Option<&HeldToken>, now: DateTime<Utc>) -> Verdict {
     let message = "spec.suspend is true: nothing is refreshed";
     match good {
-        Some(held) if held.refresh_at > now => yes("Suspended", message),
-        _ => no("Suspended", message),
+        Some(held) if held.refresh_at > now => yes(SUSPENDED, message),
+        _ => no(SUSPENDED, message),
     }
 }
 

@@ -244,18 +244,16 @@ impl Facts {
     }
 }
 
-impl Facts {
+impl Repairs {
     /// Until when a target counts as contested that was mended so often.
     pub(super) fn contested_until(&self) -> Option<DateTime<Utc>> {
-        let repairs = self.repairs.as_ref().filter(|repairs| repairs.times >= LENIENCE)?;
-        Some(after(repairs.at, REPAIR_MEMORY))
+        (self.times >= LENIENCE).then(|| after(self.at, REPAIR_MEMORY))
     }
 
     /// What is told of a target that somebody undoes again and again.
     pub(super) fn contested(&self, secret_name: &str, now: DateTime<Utc>) -> Option<Error> {
-        let repairs = self.repairs.as_ref()?;
-        self.contested_until().filter(|until| *until > now && repairs.at <= now)?;
-        let who = match &repairs.undone_by {
+        self.contested_until().filter(|until| *until > now && self.at <= now)?;
+        let who = match &self.undone_by {
             Some(manager) => format!("by field manager {manager:?}"),
             None => "by somebody who left no trace in its managedFields".to_owned(),
         };

@@ -3,7 +3,7 @@
 //! A copy is as it should be exactly when the master copy would be, were it in the master's place:
 //! so it is judged by the same view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,8 +21,8 @@ use crate::api::conditions::{Holds, Verdict};
 use crate::api::{DeletionPolicy, OAuthClientToken, keys};
 use crate::error::{Class, Error, Reason};
 
-/// Steps at once. What changed meanwhile is seen before the next ones, and the status is told.
-const STEPS: usize = 500;
+/// Steps at once. What changed meanwhile, the spec among it, is seen before the next ones.
+const STEPS: usize = 64;
 /// As many namespaces as a condition's message names.
 const NAMED: usize = 3;
 /// Least time between two tries for one copy, but for the very first ones.
@@ -64,7 +64,27 @@ pub struct CopyFacts {
     /// How often that was written again lately.
     pub repairs: Option<Repairs>,
     /// What stood in the way last.
-    pub setback: Option<Setback>,
+    pub setback: Option<CopySetback>,
+}
+
+/// What stood in the way of a change of a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopySetback {
+    /// What it was.
+    pub setback: Setback,
+    /// What was tried.
+    pub tried: Tried,
+}
+
+/// What one try was about: the same again comes to the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// The version of the Secret that was there.
+    pub version: Option<String>,
+    /// The generation of the spec.
+    pub generation: Option<i64>,
+    /// The token that was to be written, by the time of its issue; `None` where one was to go.
+    pub issued_at: Option<DateTime<Utc>>,
 }
 
 /// One copy to change.
@@ -94,10 +114,10 @@ pub enum CopyChange {
 pub struct CopyOutcome {
     /// The copy.
     pub key: SecretKey,
-    /// Whether a Secret was known to be there.
-    pub known: bool,
-    /// The token that was to be written, by the time of its issue.
-    pub issued_at: Option<DateTime<Utc>>,
+    /// What was tried.
+    pub tried: Tried,
+    /// Who had written to the Secret last, apart from us, where that is known.
+    pub editor: Option<String>,
     /// Why it was not done.
     pub error: Option<Error>,
 }
@@ -134,6 +154,8 @@ struct Judged {
     trouble: Option<Error>,
     /// When the token in it expires, where it is one that has not.
     expires_at: Option<DateTime<Utc>>,
+    /// Whether former copies beside it may go: it is as it should be, or is to be none.
+    settled: bool,
 }
 
 /// Decides what to do about the copies.
@@ -143,36 +165,35 @@ pub fn fan_out(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
     let good = View::new(&all.grant, now).good();
     let mut pattern = pattern(all);
     let mut tally = Tally { selected: destinations.len(), ..Tally::default() };
+    let mut unsettled = BTreeSet::new();
     for destination in destinations {
         pattern.target = destination.found.as_deref().cloned();
-        let judged = judge(&pattern, (destination, good), now);
+        let facts = all.memory.get(&destination.key);
+        let judged = judge(&pattern, (destination, good, facts), now);
         if let Some(expires_at) = judged.expires_at {
             tally.ready += 1;
             tally.expires_at = Some(tally.expires_at.map_or(expires_at, |at| at.min(expires_at)));
         }
-        let facts = all.memory.get(&destination.key);
-        let setback =
-            facts.and_then(|facts| facts.setback.as_ref()).filter(|_| judged.change.is_some());
+        if !judged.settled {
+            unsettled.insert(destination.key.namespace.as_str());
+        }
+        let setback = facts.and_then(|facts| facts.setback.as_ref());
+        let setback = setback.map(|held_up| &held_up.setback).filter(|_| judged.change.is_some());
         // One hiccup is no news.
         let told = setback.filter(|s| s.times > 1 || s.error.class() == Class::Permanent);
-        if let Some(error) = judged.trouble.or_else(|| told.map(|setback| setback.error.clone())) {
+        let told = judged.trouble.or_else(|| told.map(|setback| setback.error.clone()));
+        let repairs = facts.and_then(|facts| facts.repairs.as_ref());
+        plan.wake_up(repairs.and_then(Repairs::contested_until), now);
+        let contested = || repairs?.contested(&destination.key.name, now);
+        if let Some(error) = told.or_else(contested) {
             tally.failures.push((destination.key.namespace.clone(), error));
         }
         if let Some(change) = judged.change {
             let seen = destination.found.clone();
-            plan.take(CopyStep { key: destination.key.clone(), seen, change }, (facts, now));
+            plan.take(all, CopyStep { key: destination.key.clone(), seen, change }, now);
         }
     }
-    for (key, meta) in &all.strays {
-        if clears(&all.pattern) && holder(meta, &all.grant.owner()) == Holder::Us {
-            let step = CopyStep {
-                key: key.clone(),
-                seen: Some(Arc::clone(meta)),
-                change: CopyChange::Remove,
-            };
-            plan.take(step, (all.memory.get(key), now));
-        }
-    }
+    plan.clear(all, &unsettled, now);
     plan.wake_up(tally.expires_at, now);
     if all.grant.token.spec.suspend {
         plan.steps.clear();
@@ -188,10 +209,11 @@ fn withdrawals(all: &FanOut, now: DateTime<Utc>) -> FanOutPlan {
     for (key, meta) in all.strays.iter().filter(|(key, _)| key.name == all.pattern.secret_name()) {
         pattern.target = Some(TargetMeta::clone(meta));
         let view = View::new(&pattern, now);
-        if let (true, Some(Plan::Withdraw(held))) = (view.is_ours(), view.withdraw()) {
+        let own = HeldToken::of_target(meta, &key.name).map(|own| own.expires_at);
+        plan.wake_up(own.filter(|_| view.leaves_when_expired()), now);
+        if let (true, Some(held)) = (view.is_ours(), expired(&view)) {
             let (key, seen) = (key.clone(), Some(Arc::clone(meta)));
-            let facts = all.memory.get(&key);
-            plan.take(CopyStep { key, seen, change: CopyChange::Withdraw(held) }, (facts, now));
+            plan.take(all, CopyStep { key, seen, change: CopyChange::Withdraw(held) }, now);
         }
     }
     plan.wake_up(pattern.facts.held.map(|held| held.expires_at), now);
@@ -222,9 +244,10 @@ fn pattern(all: &FanOut) -> Snapshot {
     }
 }
 
+/// Judges what is at a destination. `good` is the token that may be written there.
 fn judge(
     pattern: &Snapshot,
-    (destination, good): (&Destination, Option<&HeldToken>),
+    (destination, good, facts): (&Destination, Option<&HeldToken>, Option<&CopyFacts>),
     now: DateTime<Utc>,
 ) -> Judged {
     let view = View::new(pattern, now);
@@ -236,18 +259,29 @@ fn judge(
         }
         (Ok(()), Claim::Refused(error)) => (None, Some(error.clone())),
         (Ok(()), _) if view.is_in_order() => (None, None),
-        (Ok(()), _) => match (good, view.withdraw(), &pattern.shape) {
-            (None, Some(Plan::Withdraw(held)), _) => (Some(CopyChange::Withdraw(held)), None),
-            (_, _, Err(error)) => (None, Some(error.clone())),
-            (Some(held), _, Ok(_)) => {
-                let secret_name = pattern.secret_name().to_owned();
-                (Some(CopyChange::Write(HeldToken { secret_name, ..held.clone() })), None)
-            }
-            // An expired token is of no use, and another one is on its way.
-            (None, _, Ok(_)) => (None, None),
-        },
+        (Ok(()), _) => {
+            let secret_name = pattern.secret_name().to_owned();
+            let held = good.map(|held| HeldToken { secret_name, ..held.clone() });
+            let trouble = pattern.shape.as_ref().err().cloned();
+            let write = held.filter(|_| trouble.is_none()).map(CopyChange::Write);
+            let barred = facts.is_some_and(|facts| facts.is_write_barred(now));
+            // Where no other can be written now, an expired one goes.
+            let goes = expired(&view).filter(|_| write.is_none() || barred);
+            (goes.map(CopyChange::Withdraw).or(write), trouble)
+        }
     };
-    Judged { change, trouble, expires_at }
+    let settled = destination.admission.is_err() || (trouble.is_none() && view.is_in_order());
+    Judged { change, trouble, expires_at, settled }
+}
+
+/// The expired token that is to leave a copy: its own, which may be an older one than the grant's,
+/// or whatever it says that it holds while the grant's has expired.
+fn expired(view: &View<'_>) -> Option<HeldToken> {
+    if let Some(Plan::Withdraw(held)) = view.withdraw() {
+        return Some(held);
+    }
+    let own = HeldToken::of_target(view.snapshot.target.as_ref()?, view.snapshot.secret_name())?;
+    (own.expires_at <= view.now && view.leaves_when_expired()).then_some(own)
 }
 
 /// Whether Secrets that are copies no more go.
@@ -262,9 +296,23 @@ fn unexpired(meta: &TargetMeta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
 }
 
 impl FanOutPlan {
+    /// What is in no place of a copy goes, like any former target: not before the new one is there.
+    fn clear(&mut self, all: &FanOut, unsettled: &BTreeSet<&str>, now: DateTime<Utc>) {
+        let owner = all.grant.owner();
+        for (key, meta) in &all.strays {
+            let goes = clears(&all.pattern) && !unsettled.contains(key.namespace.as_str());
+            if goes && holder(meta, &owner) == Holder::Us {
+                let (key, seen) = (key.clone(), Some(Arc::clone(meta)));
+                self.take(all, CopyStep { key, seen, change: CopyChange::Remove }, now);
+            }
+        }
+    }
+
     /// Takes a step in, or the time when it may be taken.
-    fn take(&mut self, step: CopyStep, (facts, now): (Option<&CopyFacts>, DateTime<Utc>)) {
-        let not_before = facts.and_then(|facts| facts.not_before(&step.change));
+    fn take(&mut self, all: &FanOut, step: CopyStep, now: DateTime<Utc>) {
+        let generation = all.pattern.metadata.generation;
+        let facts = all.memory.get(&step.key);
+        let not_before = facts.and_then(|facts| facts.not_before(&step.tried(generation)));
         match not_before.filter(|at| *at > now) {
             Some(at) => self.wake_up(Some(at), now),
             None if self.steps.len() < STEPS => self.steps.push(step),
@@ -278,15 +326,43 @@ impl FanOutPlan {
     }
 }
 
+impl CopyStep {
+    /// What it is about, by a spec of this generation.
+    pub fn tried(&self, generation: Option<i64>) -> Tried {
+        let issued_at = match &self.change {
+            CopyChange::Write(held) => Some(held.issued_at),
+            CopyChange::Withdraw(_) | CopyChange::Remove => None,
+        };
+        Tried { version: self.seen.as_deref().map(TargetMeta::version), generation, issued_at }
+    }
+}
+
+impl CopySetback {
+    /// Whether it stands in the way of this, too. What passes by itself is no other for anything
+    /// that somebody changed; of what a person has to mend, any change may have done so.
+    fn bars(&self, wanted: &Tried) -> bool {
+        match self.setback.error.class() {
+            Class::Permanent => self.tried == *wanted,
+            _ => self.tried.issued_at.is_some() == wanted.issued_at.is_some(),
+        }
+    }
+}
+
 impl CopyFacts {
+    /// Whether no token can be written for the time being.
+    fn is_write_barred(&self, now: DateTime<Utc>) -> bool {
+        let setback = self.setback.as_ref();
+        setback.is_some_and(|it| it.tried.issued_at.is_some() && it.setback.until > now)
+    }
+
     /// Before when a change is not to be tried.
-    fn not_before(&self, change: &CopyChange) -> Option<DateTime<Utc>> {
-        let again =
-            matches!(change, CopyChange::Write(held) if Some(held.issued_at) == self.issued_at);
+    fn not_before(&self, wanted: &Tried) -> Option<DateTime<Utc>> {
+        let again = wanted.issued_at.is_some() && wanted.issued_at == self.issued_at;
         let rested = self.repairs.as_ref().filter(|_| again).map(|repairs| {
             after(repairs.at, schedule::patience(repairs.times).max(schedule::REPAIR_INTERVAL))
         });
-        let set_back = self.setback.as_ref().map(|setback| setback.until);
+        let set_back = self.setback.as_ref().filter(|setback| setback.bars(wanted));
+        let set_back = set_back.map(|setback| setback.setback.until);
         [rested, set_back].into_iter().flatten().max()
     }
 }
@@ -294,26 +370,32 @@ impl CopyFacts {
 /// Takes what came of a step into account.
 #[must_use]
 pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson<'_>) -> CopyFacts {
+    let tried = &outcome.tried;
     match &outcome.error {
         // Whose a Secret is that nobody knew of shows in the next snapshot.
-        Some(error) if error.reason() == Reason::SecretNotOwned && !outcome.known => facts,
+        Some(error) if error.reason() == Reason::SecretNotOwned && tried.version.is_none() => facts,
         Some(error) => {
-            let times = facts.setback.map_or(0, |setback| setback.times).saturating_add(1);
+            let times = facts.setback.map_or(0, |before| before.setback.times).saturating_add(1);
             let min_interval = LEAST_WAIT;
             let backoff =
                 Backoff { failures: times, remaining: None, min_interval, random: lesson.random };
-            let until = after(lesson.now, backoff.full_jitter());
-            CopyFacts { setback: Some(Setback { error: error.clone(), times, until }), ..facts }
+            let until = after(lesson.now, backoff.after(error));
+            let setback = Setback { error: error.clone(), times, until };
+            CopyFacts { setback: Some(CopySetback { setback, tried: tried.clone() }), ..facts }
         }
         None => {
-            let again = outcome.issued_at.is_some() && facts.issued_at == outcome.issued_at;
+            let again = tried.issued_at.is_some() && facts.issued_at == tried.issued_at;
+            let lesson = Lesson { undone_by: outcome.editor.as_deref(), ..lesson };
             CopyFacts {
-                issued_at: outcome.issued_at,
+                issued_at: tried.issued_at,
                 repairs: match again {
                     true => Some(repaired(facts.repairs.as_ref(), lesson)),
                     false => facts.repairs,
                 },
-                setback: None,
+                // That an expired token could go says nothing of whether another one can come.
+                setback: facts
+                    .setback
+                    .filter(|it| tried.issued_at.is_none() && it.tried.issued_at.is_some()),
             }
         }
     }

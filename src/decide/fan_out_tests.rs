@@ -139,6 +139,24 @@ fn what_is_ours_and_in_no_place_of_a_copy_goes() {
     assert_eq!(fan_out(&all, at(10)).tally, None);
 }
 
+#[rstest]
+#[case::nothing_there(|_: &mut FanOut| {}, &["a/write"])]
+#[case::a_strangers(|all: &mut FanOut| at_first(all, |a| a.found = Some(Arc::new(foreign()))), &[])]
+#[case::no_shape(|all: &mut FanOut| all.shape = Err(error(Reason::InvalidSpec)), &[])]
+#[case::no_master(|all: &mut FanOut| all.grant.target = None, &[])]
+#[case::there(|all: &mut FanOut| { let meta = Arc::new(copy(all, 3600)); at_first(all, |a| a.found = Some(meta)); }, &["a/remove"])]
+#[case::not_admitted(|all: &mut FanOut| at_first(all, |a| a.admission = Err(not_admitted("a"))), &["a/remove"])]
+fn a_former_copy_goes_only_once_the_new_one_is_there(
+    #[case] state: fn(&mut FanOut),
+    #[case] expected: &[&str],
+) {
+    let mut all = world(3600, &["a"]);
+    let former = SecretKey { name: "former".into(), ..key("a") };
+    all.strays = vec![(former, Arc::new(copy(&all, 3600)))];
+    state(&mut all);
+    assert_eq!(steps(&all, 10), expected);
+}
+
 #[test]
 fn what_is_to_be_retained_stays_where_it_is_no_copy_any_more() {
     let mut all = with(|all| TargetMeta { controller: None, ..copy(all, 3600) });
@@ -190,6 +208,50 @@ fn an_expired_token_leaves_the_copies_where_the_spec_says_so() {
     assert!(steps(&all, 3600).is_empty());
 }
 
+/// A namespace whose copy holds a token that expired at second 0, while the grant has a new one.
+fn left_behind() -> FanOut {
+    let mut all = with(|all| {
+        let former = HeldToken { issued_at: at(-100), expires_at: at(0), ..held(3600) };
+        written(&former, &all.grant.owner())
+    });
+    Arc::make_mut(&mut all.pattern).spec.on_expiry = OnExpiry::Remove;
+    all
+}
+
+#[test]
+fn a_former_token_that_expired_leaves_a_copy_that_cannot_be_renewed() {
+    let mut all = left_behind();
+    assert_eq!(steps(&all, 10), ["a/write"]);
+    all.shape = Err(error(Reason::InvalidSpec));
+    assert_eq!(steps(&all, -1), Vec::<&str>::new());
+    assert_eq!(steps(&all, 10), ["a/withdraw"]);
+    assert_eq!(reasons(&all, 10), [("a".to_owned(), "InvalidSpec")]);
+    Arc::make_mut(&mut all.pattern).spec.on_expiry = OnExpiry::Keep;
+    assert!(steps(&all, 10).is_empty());
+    // Nor does it stay while nobody knows who is selected.
+    let mut all = left_behind();
+    let copy = all.destinations.as_ref().unwrap().first().unwrap().found.clone().unwrap();
+    all.strays = vec![(key("a"), copy)];
+    all.destinations = Err(error(Reason::ProviderNotFound));
+    assert_eq!(fan_out(&all, at(-1)).until, Some(at(0)));
+    assert_eq!(steps(&all, 10), ["a/withdraw"]);
+}
+
+#[test]
+fn it_leaves_one_that_does_not_take_the_new_token_which_is_tried_again_as_before() {
+    let mut all = left_behind();
+    let refused = outcome(Some(error(Reason::TargetNotRendered)));
+    let facts = learn_copy(CopyFacts::default(), &refused, lesson(10));
+    all.memory.insert(key("a"), facts.clone());
+    assert_eq!(steps(&all, 10), ["a/withdraw"]);
+    let gone = CopyOutcome { tried: Tried { issued_at: None, ..refused.tried }, ..outcome(None) };
+    let facts = learn_copy(facts, &gone, lesson(11));
+    all.memory.insert(key("a"), facts);
+    at_first(&mut all, |a| Arc::make_mut(a.found.as_mut().unwrap()).owned_keys.clear());
+    assert!(steps(&all, 11).is_empty());
+    assert_eq!(steps(&all, 10 + 60), ["a/write"]);
+}
+
 #[test]
 fn it_leaves_them_too_while_the_provider_is_gone() {
     let mut all = world(3600, &[]);
@@ -218,7 +280,14 @@ fn lesson(second: i64) -> Lesson<'static> {
 }
 
 fn outcome(error: Option<Error>) -> CopyOutcome {
-    CopyOutcome { key: key("a"), known: true, issued_at: Some(at(0)), error }
+    tried("target/1", error)
+}
+
+/// What came of writing the token to this version of the Secret.
+fn tried(version: &str, error: Option<Error>) -> CopyOutcome {
+    let version = Some(version.to_owned()).filter(|version| !version.is_empty());
+    let tried = Tried { version, generation: Some(1), issued_at: Some(at(0)) };
+    CopyOutcome { key: key("a"), tried, editor: Some("helm".into()), error }
 }
 
 #[test]
@@ -239,15 +308,41 @@ fn one_that_fails_is_tried_again_later_and_told_of_the_second_time() {
     assert_eq!(steps(&all, 13), ["b/write"]);
 }
 
+#[rstest]
+#[case::the_same_again(|_: &mut FanOut| {}, &[])]
+#[case::another_version(|all: &mut FanOut| at_first(all, |a| Arc::make_mut(a.found.as_mut().unwrap()).resource_version = "2".into()), &["a/write"])]
+#[case::the_secret_is_gone(|all: &mut FanOut| at_first(all, |a| a.found = None), &["a/write"])]
+#[case::another_spec(|all: &mut FanOut| Arc::make_mut(&mut all.pattern).metadata.generation = Some(2), &["a/write"])]
+fn what_a_person_has_to_mend_is_tried_seldom_until_something_changed(
+    #[case] change: fn(&mut FanOut),
+    #[case] expected: &[&str],
+) {
+    let mut all = with(|all| TargetMeta { labelled: false, ..copy(all, 3600) });
+    let mut facts = CopyFacts::default();
+    for second in [10, 100] {
+        let refused = outcome(Some(error(Reason::SecretTypeNotAllowed)));
+        facts = learn_copy(facts, &refused, lesson(second));
+    }
+    all.memory.insert(key("a"), facts.clone());
+    // The second time: two minutes, as with a token's own target.
+    assert_eq!(fan_out(&all, at(100)).until, Some(at(220)));
+    change(&mut all);
+    assert_eq!(steps(&all, 100), expected);
+    // A hiccup is waited for, whatever changed.
+    let hiccup = outcome(Some(error(Reason::WriteFailed)));
+    all.memory.insert(key("a"), learn_copy(facts, &hiccup, lesson(100)));
+    assert!(steps(&all, 100).is_empty());
+}
+
 #[test]
 fn a_strangers_secret_that_nobody_knew_of_is_judged_at_once_and_any_other_later() {
-    let found = |known| {
-        let refused = CopyOutcome { known, ..outcome(Some(error(Reason::SecretNotOwned))) };
+    let found = |version| {
+        let refused = tried(version, Some(error(Reason::SecretNotOwned)));
         learn_copy(CopyFacts::default(), &refused, lesson(10)).setback.is_none()
     };
-    assert!(found(false));
+    assert!(found(""));
     // One of ours whose type cannot be changed, for there is more in it: no reason to spin.
-    assert!(!found(true));
+    assert!(!found("target/1"));
 }
 
 #[test]
@@ -266,10 +361,26 @@ fn whoever_undoes_a_copy_again_and_again_is_given_way_to() {
         second = (until - at(0)).num_seconds();
     }
     assert!(second > 600, "{second}");
+    // It is told, and by whom, until it has been quiet for a while.
+    assert_eq!(reasons(&all, second), [("a".to_owned(), "TargetContested")]);
+    assert!(tally(&all, second).failures[0].1.message().contains("\"helm\""));
+    let mended = Arc::new(copy(&all, 864_000));
+    at_first(&mut all, |a| a.found = Some(mended));
+    assert_eq!(reasons(&all, second), [("a".to_owned(), "TargetContested")]);
+    let quiet = (fan_out(&all, at(second)).until.unwrap() - at(0)).num_seconds();
+    assert_eq!(reasons(&all, quiet), []);
+    at_first(&mut all, |a| a.found = None);
     // Another token is no repair.
     let renewed = CopyFacts { issued_at: Some(at(-5)), ..facts };
     all.memory.insert(key("a"), renewed);
     assert_eq!(steps(&all, 11), ["a/write"]);
+}
+
+#[test]
+fn what_changed_meanwhile_is_seen_after_a_few_steps() {
+    let names: Vec<String> = (0..200).map(|n| format!("ns{n:03}")).collect();
+    let all = world(3600, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(steps(&all, 10).len(), 64);
 }
 
 #[test]

@@ -38,12 +38,13 @@ mod window;
 pub use account::{Account, Batch, Caller, DEFAULT_QUOTA, HeldBack, Memory, Turn};
 pub use admission::{
     Applicant, CredentialsSource, SecretKey, admit, client, not_admitted, own_credentials,
+    unreadable_selector,
 };
 pub use breaker::{Health, Urgency};
 pub use facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};
 pub use fan_out::{
-    CopyChange, CopyFacts, CopyOutcome, CopyStep, Destination, FanOut, FanOutPlan, Tally, fan_out,
-    learn_copy,
+    CopyChange, CopyFacts, CopyOutcome, CopySetback, CopyStep, Destination, FanOut, FanOutPlan,
+    Tally, Tried, fan_out, learn_copy,
 };
 pub(crate) use finalizer::FINALIZER_REMARK;
 pub use finalizer::{FinalizerChange, FinalizerTry, is_held};

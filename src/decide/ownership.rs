@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::snapshot::{Snapshot, TargetMeta};
 use crate::api::annotations::{ALLOW, OWNER, Owner};
 use crate::api::{CreationPolicy, MANAGER};
-use crate::error::{Error, Reason};
+use crate::error::{Error, Reason, shortened};
+
+/// No name and no kind is longer. What a Secret says of itself may be: anybody may have written it.
+const LONGEST_NAME: usize = 253;
 
 /// Whose the target Secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,18 +80,28 @@ pub fn holder(target: &TargetMeta, us: &Owner) -> Holder {
         if controller.uid == us.uid || name_is_ours {
             return Holder::Us;
         }
-        return Holder::Another(format!("{} {:?}", controller.kind, controller.name));
+        return Holder::Another(described(&controller.kind, &controller.name));
     }
     let named = target.annotations.get(OWNER).and_then(|value| Owner::parse(value));
     match (named, target.annotations.get(ALLOW)) {
         (Some(owner), _) if owner.same_name(us) => Holder::Us,
-        (_, Some(allowed)) if *allowed == us.name => Holder::Consenting,
-        (Some(owner), _) => Holder::Another(format!("{} {:?}", owner.kind, owner.name)),
+        (_, Some(_)) if target.consents_to(us) => Holder::Consenting,
+        (Some(owner), _) => Holder::Another(described(&owner.kind, &owner.name)),
         (None, Some(other)) => {
-            Holder::Another(format!("whoever gave it to OAuthClientToken {other:?} ({ALLOW})"))
+            let other = shortened(other, LONGEST_NAME);
+            Holder::Another(format!("whoever gave it to {other:?} ({ALLOW})"))
         }
         (None, None) => Holder::Another("something that is not tokenward".to_owned()),
     }
+}
+
+/// Whose a Secret says that it is.
+fn described(kind: &str, name: &str) -> String {
+    let (mut kind, name) = (shortened(kind, LONGEST_NAME), shortened(name, LONGEST_NAME));
+    if !kind.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+        kind = format!("{kind:?}");
+    }
+    format!("{kind} {name:?}")
 }
 
 /// What a token may do with a Secret; `None` where there is no such Secret.
@@ -119,10 +132,10 @@ pub fn claim(target: Option<&TargetMeta>, wish: Wish<'_>) -> Claim {
                 Claim::Refused(not_found(wish, "is being deleted"))
             }
             Some(target) if target.admits_as_guest(wish.owner) => Claim::Merge,
-            _ => Claim::Refused(not_owned(wish.secret_name, &whose)),
+            _ => Claim::Refused(not_owned(wish.owner, (wish.secret_name, &whose))),
         },
         (CreationPolicy::Owner, Holder::Another(whose)) => {
-            Claim::Refused(not_owned(wish.secret_name, &whose))
+            Claim::Refused(not_owned(wish.owner, (wish.secret_name, &whose)))
         }
     }
 }
@@ -151,7 +164,7 @@ fn not_found(wish: Wish<'_>, what: &str) -> Error {
         CreationPolicy::Merge => format!(
             "spec.target.creationPolicy is Merge, so somebody else makes it, with the annotation \
              {ALLOW}: {}",
-            owner.name
+            owner.consent()
         ),
         CreationPolicy::Owner => "it is made anew once it is gone".to_owned(),
     };
@@ -164,18 +177,19 @@ fn not_given_away(wish: Wish<'_>) -> Error {
         "Secret {secret_name:?} is this token's own, and spec.target.creationPolicy is Merge: \
          annotate it with {ALLOW}: {} to make it yours, with the token's keys in it, or choose \
          another spec.target.secretName",
-        owner.name
+        owner.consent()
     );
     Error::new(Reason::SecretNotOwned, message)
 }
 
 /// What a foreign target gets, before any token is requested and when it is found out later.
-pub fn not_owned(secret_name: &str, whose: &str) -> Error {
+pub fn not_owned(us: &Owner, (secret_name, whose): (&str, &str)) -> Error {
     Error::new(
         Reason::SecretNotOwned,
         format!(
             "Secret {secret_name:?} belongs to {whose}: choose another spec.target.secretName, \
-             delete that Secret, or annotate it with {ALLOW}: <name of this token>"
+             delete that Secret, or annotate it with {ALLOW}: {}",
+            us.consent()
         ),
     )
 }
@@ -241,7 +255,7 @@ impl TargetMeta {
 
     /// Whether its owner lets a token have it, or put its keys into it.
     fn consents_to(&self, us: &Owner) -> bool {
-        self.annotations.get(ALLOW) == Some(&us.name)
+        self.annotations.get(ALLOW).is_some_and(|allowed| *allowed == us.consent())
     }
 
     fn admits_as_guest(&self, us: &Owner) -> bool {

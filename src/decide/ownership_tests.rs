@@ -56,3 +56,39 @@ fn consent_is_for_one_name_and_never_overrides_a_controller() {
     target.annotations.insert(ALLOW.into(), "other".into());
     assert!(matches!(holder(&target, &us()), Holder::Another(_)));
 }
+
+#[test]
+fn what_strangers_write_is_told_in_bounds() {
+    let long = "n\n".repeat(100_000);
+    let mut annotated = TargetMeta::default();
+    annotated.annotations.insert(OWNER.into(), format!("OAuthClientToken/web/{long}/u"));
+    annotated.annotations.insert(ALLOW.into(), long.clone());
+    let controlled = controller("x/v1", &long, &long, "u");
+    let controlled = TargetMeta { controller: Some(controlled), ..TargetMeta::default() };
+    for target in [annotated, controlled] {
+        let Holder::Another(whose) = holder(&target, &us()) else { panic!() };
+        assert!(whose.len() < 2000 && !whose.contains('\n'), "{}", whose.len());
+    }
+}
+
+#[test]
+fn consent_for_a_token_is_none_for_a_cluster_token_of_its_name() {
+    let cluster = Owner::parse("ClusterOAuthClientToken//shop/u").unwrap();
+    for (allowed, token, of_all) in
+        [("shop", true, false), ("ClusterOAuthClientToken/shop", false, true)]
+    {
+        let mut target = TargetMeta::default();
+        target.annotations.insert(ALLOW.into(), allowed.into());
+        assert_eq!(holder(&target, &us()) == Holder::Consenting, token, "{allowed}");
+        assert_eq!(holder(&target, &cluster) == Holder::Consenting, of_all, "{allowed}");
+        let refused = if token { cluster.clone() } else { us() };
+        let Holder::Another(whose) = holder(&target, &refused) else { panic!() };
+        assert!(whose.contains(allowed), "{whose}");
+    }
+    // And it is told what to write.
+    let error = not_owned(&cluster, ("copy", "somebody"));
+    assert!(
+        error.message().ends_with("tokenward.dev/allow: ClusterOAuthClientToken/shop"),
+        "{error}"
+    );
+}

@@ -93,7 +93,7 @@ pub(super) fn merged(held: &HeldToken, owner: &crate::api::annotations::Owner) -
         ..written
     };
     target.annotations.remove(OWNER);
-    target.annotations.insert(ALLOW.into(), owner.name.clone());
+    target.annotations.insert(ALLOW.into(), owner.consent());
     target
 }
 

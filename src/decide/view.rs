@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::account::HeldBack;
 use super::conditions::verdicts;
-use super::facts::{Facts, HeldToken};
+use super::facts::{Facts, HeldToken, Repairs};
 use super::learn::is_of_shape;
 use super::ownership::Claim;
 use super::plan::{Plan, Verdicts};
@@ -159,14 +159,19 @@ impl<'a> View<'a> {
     /// The token that is not to be left in its target when it expires.
     fn to_withdraw(&self) -> Option<&'a HeldToken> {
         let held = self.facts.held.as_ref()?;
+        let there = held.secret_name == self.snapshot.secret_name() && self.leaves_when_expired();
+        there.then_some(held)
+    }
+
+    /// Whether the target holds a token that is not to be left in it when that expires.
+    pub(super) fn leaves_when_expired(&self) -> bool {
         let wanted = self.snapshot.token.spec.on_expiry == OnExpiry::Remove;
         let there = !self.is_refused()
-            && held.secret_name == self.snapshot.secret_name()
             && self.snapshot.target.as_ref().is_some_and(|meta| {
                 let kept = self.shape().map(|shape| &shape.kept_keys);
                 !meta.owned_keys.iter().all(|key| kept.is_some_and(|kept| kept.contains(key)))
             });
-        (wanted && there && !self.snapshot.token.spec.suspend).then_some(held)
+        wanted && there && !self.snapshot.token.spec.suspend
     }
 
     /// When the provider is to be asked next.
@@ -325,7 +330,7 @@ impl<'a> View<'a> {
             self.restarts_at().filter(|_| !self.snapshot.token.spec.suspend),
             self.facts.finalizer.as_ref().map(|tried| tried.until),
             self.facts.leaving.as_ref().map(|failed| failed.until),
-            self.facts.contested_until(),
+            self.facts.repairs.as_ref().and_then(Repairs::contested_until),
         ];
         Plan::Wait {
             until: wake_ups.into_iter().flatten().filter(|at| *at > self.now).min(),

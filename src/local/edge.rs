@@ -179,7 +179,7 @@ impl Edge for LocalEdge {
 
     async fn write(&self, write: TargetWrite) -> Result<(), Error> {
         if let Holder::Another(whose) = self.own(&write.key, &write.owner)? {
-            return Err(not_owned(&write.key.name, &whose));
+            return Err(not_owned(&write.owner, (&write.key.name, &whose)));
         }
         if write.otherwise == Otherwise::LetBe && !self.is_as_it_was(&write)? {
             return Ok(());

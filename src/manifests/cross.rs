@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use kube::core::Selector;
-
 use super::complaint::{Complaint, Severity};
 use super::rules::Kind;
 use super::secret::SecretManifest;
 use super::sourced::{Key, Manifests, Sourced};
 use crate::api::annotations::{ALLOW, OWNER, Owner};
-use crate::api::{OAuthClientToken, PRIVILEGED_SECRET_TYPES, ProviderDocument, ProviderKind};
+use crate::api::{
+    OAuthClientToken, PRIVILEGED_SECRET_TYPES, ProviderDocument, ProviderKind, Usage,
+};
 use crate::decide::{Applicant, CredentialsSource, admit, own_credentials, parents};
 use crate::error::{Class, Error, Reason, nearest};
 use crate::oauth::{Asking, CANNOT_REVOKE, Endpoint};
@@ -69,9 +69,10 @@ impl<'a> Check<'a> {
             let kind = ProviderKind::ClusterOAuthProvider;
             let spec = &provider.object.spec;
             self.document((kind, key), provider, &spec.document);
-            let selector = spec.usage.as_ref().and_then(|usage| usage.namespace_selector.clone());
-            if let Some(Err(error)) = selector.map(Selector::try_from) {
-                let message = format!("admits no namespace: it cannot be read: {error}");
+            if let Some(Err(error)) = spec.usage.as_ref().map(Usage::selector) {
+                let message = format!(
+                    "tells of no namespace whether it is admitted: it cannot be read: {error}"
+                );
                 self.warn(provider, "spec.usage.namespaceSelector", message);
             }
             if let Some(reference) = &spec.credentials_secret_ref {

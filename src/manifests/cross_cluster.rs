@@ -4,7 +4,7 @@ use kube::core::SelectorExt;
 
 use super::cross::Check;
 use super::sourced::Sourced;
-use crate::api::{ClusterOAuthClientToken, ClusterOAuthProvider, ProviderKind, Usage};
+use crate::api::{ClusterOAuthClientToken, ClusterOAuthProvider, ProviderKind};
 use crate::decide::client;
 use crate::oauth::Asking;
 use crate::watch::shape;
@@ -60,7 +60,9 @@ impl Check<'_> {
         provider: &ClusterOAuthProvider,
     ) {
         let Ok(selector) = token.object.selector() else { return };
-        let Some(admitted) = provider.spec.usage.as_ref().and_then(Usage::selector) else {
+        let Some(admitted) =
+            provider.spec.usage.as_ref().and_then(|usage| usage.selector().ok()?)
+        else {
             let message = "the ClusterOAuthProvider admits no namespace: its \
                            spec.usage.namespaceSelector is missing or cannot be read";
             return self.say(token, "spec.providerRef.name", message);

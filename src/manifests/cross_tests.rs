@@ -200,13 +200,13 @@ fn a_target_has_one_token_and_is_nobody_elses_secret() {
 }
 
 #[test]
-fn a_selector_that_admits_nothing_is_a_warning() {
+fn a_selector_that_cannot_be_read_is_a_warning() {
     let platform = PLATFORM.replace(
         "matchLabels: {team: shop}",
         "matchExpressions: [{key: team, operator: Like, values: [shop]}]",
     );
     let said = check(&[&platform]);
-    assert!(said[0].contains("spec.usage.namespaceSelector: admits no namespace"), "{said:?}");
+    assert!(said[0].contains("spec.usage.namespaceSelector: tells of no namespace"), "{said:?}");
 }
 
 fn cluster_token(more: &str) -> String {

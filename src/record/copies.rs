@@ -5,12 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::api::conditions::{self, FRESH, READY, STALLED, Stamp, Verdict};
+use crate::api::conditions::{self, FRESH, READY, STALLED, SUSPENDED, Stamp, Verdict};
 use crate::api::{
     ClusterOAuthClientTokenStatus, NAMED_FAILURES, NamespaceCounts, NamespaceFailure,
-    OAuthClientTokenStatus,
+    OAuthClientTokenStatus, TOLD_FAILURE,
 };
 use crate::decide::{CopyFacts, CopyOutcome, Lesson, SecretKey, Tally, learn_copy};
+use crate::error::shortened;
 
 /// Copies, the grant's status and the last written one, by uid.
 #[derive(Debug, Default)]
@@ -98,7 +99,10 @@ pub fn cluster_status(
         let Some(own) = conditions::find(&grant.conditions, type_) else { continue };
         let said = match type_ {
             READY => tally.and_then(|tally| tally.ready(stamp.now)),
-            FRESH if own.status == "True" => tally.and_then(Tally::failed),
+            // Whoever is suspended gives nobody anything: that is no failure.
+            FRESH if own.status == "True" && own.reason != SUSPENDED => {
+                tally.and_then(Tally::failed)
+            }
             _ => None,
         };
         match said.filter(|said| type_ != READY || overrides(said, own)) {
@@ -116,7 +120,8 @@ pub fn cluster_status(
         tally.failures.iter().take(NAMED_FAILURES).map(|(namespace, error)| NamespaceFailure {
             namespace: namespace.clone(),
             reason: error.reason().as_str().to_owned(),
-            message: error.message().to_owned(),
+            // Twenty of them have to fit into one object, whatever others' Secrets say of themselves.
+            message: shortened(error.message(), TOLD_FAILURE),
         })
     });
     ClusterOAuthClientTokenStatus {
@@ -198,12 +203,30 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_is_told_in_so_many_characters() {
+        let error = Error::new(Reason::SecretNotOwned, "ü".repeat(100_000));
+        let tally =
+            Tally { selected: 1, failures: vec![("a".to_owned(), error)], ..Tally::default() };
+        let told = status(&good(), Some(&tally)).failures.remove(0).message;
+        assert_eq!(told.chars().count(), TOLD_FAILURE);
+    }
+
+    #[test]
     fn what_is_amiss_with_the_grant_says_more_than_that_nobody_has_its_token() {
         let refused =
             grant([(READY, Holds::No, "AccessDenied"), (FRESH, Holds::No, "AccessDenied")]);
         let nobody = Tally { selected: 2, ..Tally::default() };
         assert_eq!(reasons(&status(&refused, Some(&nobody))), ["AccessDenied", "AccessDenied"]);
         assert_eq!(reasons(&status(&good(), Some(&nobody))), ["Pending", "Refreshed"]);
+    }
+
+    #[test]
+    fn in_suspension_no_namespace_is_one_that_failed() {
+        let suspended = grant([(READY, Holds::Yes, "TokenValid"), (FRESH, Holds::Yes, SUSPENDED)]);
+        assert_eq!(
+            reasons(&status(&suspended, Some(&tally(3, 1)))),
+            ["NamespacesFailed", "Suspended"]
+        );
     }
 
     #[test]

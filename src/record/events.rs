@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::api::conditions::{FRESH, READY, STALLED, find};
+use crate::api::conditions::{FRESH, READY, STALLED, SUSPENDED, find};
 
 /// Something that a person may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub fn notices(before: &[Condition], after: &[Condition]) -> Vec<Notice> {
         let changed = was.is_none_or(|was| was.status != now.status || was.reason != now.reason);
         if changed && is_news(type_, was, now) {
             // What a person did on purpose is no trouble.
-            let trouble = (now.status == "True") == (type_ == STALLED) && now.reason != "Suspended";
+            let trouble = (now.status == "True") == (type_ == STALLED) && now.reason != SUSPENDED;
             let notice = Notice { trouble, reason: now.reason.clone(), note: now.message.clone() };
             // One cause is told once, whatever conditions it shows in.
             if !notices.iter().any(|told| told.reason == notice.reason) {
@@ -43,7 +43,7 @@ fn is_news(type_: &str, was: Option<&Condition>, now: &Condition) -> bool {
         (FRESH, "Refreshed") => {
             was.is_some_and(|was| was.status == "False" && was.reason != "Pending")
         }
-        (FRESH, "Suspended") => was.is_none_or(|was| was.reason != "Suspended"),
+        (FRESH, SUSPENDED) => was.is_none_or(|was| was.reason != SUSPENDED),
         (_, "TokenValid") => status_changed,
         _ => true,
     }

@@ -90,6 +90,9 @@ pub struct Caches {
     cluster_providers: Store<ClusterOAuthProvider>,
     pub(super) cluster_tokens: Store<ClusterOAuthClientToken>,
     pub(super) namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// Whether `namespaces` ever held all of them: a store counts as filled, too, where the list
+    /// was refused.
+    pub(super) namespaces_listed: AtomicBool,
     /// Secrets that tokens refer to.
     pub secrets: Arc<SecretIndex>,
     endpoints: Endpoints,
@@ -119,6 +122,7 @@ impl Caches {
             cluster_providers,
             cluster_tokens,
             namespaces,
+            namespaces_listed: AtomicBool::new(false),
             secrets: Arc::default(),
             chained: AtomicBool::new(false),
         });
@@ -169,7 +173,7 @@ impl Caches {
             (outlet, Self::on_cluster_provider),
         );
         self.spawn(
-            vec![events(Api::all(client.clone()))],
+            vec![self.hear_of_list(events(Api::all(client.clone())), outlet)],
             (self.namespaces.clone(), namespaces),
             (outlet, Self::on_namespace),
         );

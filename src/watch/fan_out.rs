@@ -1,17 +1,22 @@
 //! What the caches say of cluster tokens: their provider, and the namespaces that they select.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use futures::stream::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::core::{PartialObjectMeta, SelectorExt};
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
 
 use super::assemble::Resolved;
 use super::caches::Caches;
+use super::reactions::Outlet;
+use super::streams::Watched;
 use crate::api::{ClusterOAuthClientToken, ClusterOAuthProvider, Usage};
-use crate::decide::{SecretKey, client, not_admitted};
-use crate::error::{Error, Reason};
+use crate::decide::{SecretKey, client, not_admitted, unreadable_selector};
+use crate::error::{Class, Error, Reason};
 
 /// A selected namespace, and whether the provider admits it.
 pub type Selected = (String, Result<(), Error>);
@@ -54,12 +59,18 @@ impl Caches {
 
     /// The namespaces that a cluster token selects, by name; an error where that cannot be told.
     pub fn selected(&self, token: &ClusterOAuthClientToken) -> Result<Vec<Selected>, Error> {
+        // Whoever is not known yet must not be taken for one that is not selected.
+        if !self.namespaces_listed.load(Ordering::Acquire) {
+            let message = "the namespaces of the cluster have not been listed yet";
+            return Err(Error::new(Reason::ReadFailed, message).with_class(Class::Waiting));
+        }
         let provider = self.provider_of(token)?;
         let selector = token.selector().map_err(|error| {
             let message = format!("spec.namespaceSelector cannot be read: {error}");
             Error::new(Reason::InvalidSpec, message)
         })?;
-        let admitted = provider.spec.usage.as_ref().and_then(Usage::selector);
+        let admitted = provider.spec.usage.as_ref().map(Usage::selector).transpose();
+        let admitted = admitted.map_err(|error| unreadable_selector(&error))?.flatten();
         let mut selected: Vec<Selected> = self
             .namespaces
             .state()
@@ -74,6 +85,25 @@ impl Caches {
             .collect();
         selected.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(selected)
+    }
+
+    /// Notes when all namespaces have been listed for the first time: from then on it can be told
+    /// who is selected.
+    pub(super) fn hear_of_list(
+        self: &Arc<Self>,
+        namespaces: Watched<PartialObjectMeta<Namespace>>,
+        outlet: &Outlet,
+    ) -> Watched<PartialObjectMeta<Namespace>> {
+        let (caches, outlet) = (Arc::clone(self), outlet.clone());
+        let heard = namespaces.inspect(move |event| {
+            let done = matches!(event, Ok(Event::InitDone));
+            if done && !caches.namespaces_listed.swap(true, Ordering::AcqRel) {
+                for token in caches.cluster_tokens.state() {
+                    outlet.send_both(&token);
+                }
+            }
+        });
+        heard.boxed()
     }
 
     /// The Secrets that a cluster token's grant refers to.
@@ -112,3 +142,7 @@ impl Caches {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "fan_out_tests.rs"]
+mod tests;

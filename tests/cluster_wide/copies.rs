@@ -56,6 +56,17 @@ async fn copies_have_the_shape_and_the_policies_that_are_declared() {
     assert_eq!(keys(&found), ["access_token", "expires_at", "token_type"]);
     assert!(is_owned(&found));
 
+    // Under another name as well; but a former copy stays where the new one cannot be.
+    let taken = "somebodys-own";
+    let namespace = fleet.namespace("a");
+    let take = ["create", "secret", "generic", taken, "--from-literal=own=1", "-n", &namespace];
+    kubectl(&take, "");
+    fleet.patch(&json!({"target": {"secretName": taken, "deletionPolicy": "Delete"}}));
+    fleet.until_copy("b", |copy| copy.is_none()).await;
+    assert_eq!(text(&copy(&fleet, "a").await, "who"), format!("{} in {namespace}", fleet.name()));
+    fleet.patch(&json!({"target": {"secretName": COPY, "deletionPolicy": "Retain"}}));
+    fleet.until_counts(2, 2, 0).await;
+
     // What is not selected any more stays, as long as that is the policy.
     fleet.label("b", "selected-");
     fleet.until_counts(1, 1, 0).await;
@@ -239,6 +250,8 @@ async fn a_namespace_that_takes_no_secrets_holds_up_no_other() {
     assert!(failure.message.contains("quota"), "{failure:?}");
     assert_eq!(reason(&status, FRESH), "False/NamespacesFailed");
     kubectl(&["delete", "quota", "none", "-n", &full], "");
+    // It would be tried again within minutes; another spec is tried at once.
+    fleet.patch(&json!({"target": {"template": {"labels": {"of": "all"}}}}));
     fleet.until_counts(2, 2, 0).await;
     assert_eq!(fleet.requests(), 1);
 }

@@ -230,6 +230,9 @@ impl World {
     }
 }
 
+/// As many objects are deleted at once: of more, kubectl deletes five a second.
+const KUBECTL_BURST: usize = 10;
+
 impl Drop for World {
     fn drop(&mut self) {
         if *self.holds.get_mut() {
@@ -243,10 +246,16 @@ impl Drop for World {
         let delete = ["delete", "namespace", &self.namespace, "--wait=false"];
         let _ = super::cluster::try_kubectl(&delete, "");
         for (kind, names) in self.litter.lock().unwrap().iter() {
-            let delete = ["delete", "--ignore-not-found", "--wait=false"];
-            let object = kind.iter().chain(names).map(String::as_str);
-            let delete: Vec<&str> = delete.into_iter().chain(object).collect();
-            let _ = super::cluster::try_kubectl(&delete, "");
+            std::thread::scope(|all| {
+                for names in names.chunks(KUBECTL_BURST) {
+                    all.spawn(move || {
+                        let delete = ["delete", "--ignore-not-found", "--wait=false"];
+                        let object = kind.iter().chain(names).map(String::as_str);
+                        let delete: Vec<&str> = delete.into_iter().chain(object).collect();
+                        let _ = super::cluster::try_kubectl(&delete, "");
+                    });
+                }
+            });
         }
     }
 }
