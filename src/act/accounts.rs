@@ -348,7 +348,7 @@ mod tests {
     use crate::decide::Quota;
 
     fn application(token: &str) -> Application {
-        let quotas = vec![Quota { window: TimeDelta::seconds(5), requests: 9 }];
+        let quotas = vec![Quota { window: TimeDelta::seconds(1), requests: 9 }];
         let namespace = "web".to_owned();
         let lane = Lane { account: "account".to_owned(), namespace: namespace.clone() };
         let urgency = Urgency::First;
