@@ -99,7 +99,6 @@ struct CacheListener {
     copies: Arc<CopyLedger>,
     recorder: Arc<Recorder>,
     providers: Arc<Notify>,
-    metrics: Arc<Metrics>,
 }
 
 impl Listener for CacheListener {
@@ -117,10 +116,6 @@ impl Listener for CacheListener {
 
     fn provider_changed(&self) {
         self.providers.notify_one();
-    }
-
-    fn provider_gone(&self, name: &str) {
-        self.metrics.forget_provider(name);
     }
 }
 
@@ -142,7 +137,6 @@ pub async fn run(
         copies: Arc::clone(&copies),
         recorder: Arc::clone(&recorder),
         providers: Arc::clone(&providers),
-        metrics: Arc::clone(&metrics),
     };
     let home = settings.cluster_resource_namespace.clone();
     let (triggers, triggered) = triggers();

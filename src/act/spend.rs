@@ -35,6 +35,14 @@ pub(super) struct Spender<'a> {
     pub(super) pass: Option<&'a Pass>,
 }
 
+/// What came of asking once.
+enum Ended {
+    /// What it came to.
+    Told(Asked),
+    /// It was refused, and something newer is there to be asked with.
+    Overtaken(Asked),
+}
+
 impl<E: Edge> Engine<E> {
     /// Asks as [`Engine::ask`] does. Where that uses up what it is made from, it is our turn and the
     /// answer can be kept, and is. An error says that nothing was asked.
@@ -68,12 +76,16 @@ impl<E: Edge> Engine<E> {
                 }
                 false => Asked { issued: Some(Err(too_late(credentials))), ..Asked::default() },
             };
-            let ended = self.end((spender, credentials), (supplied, intent), asked).await?;
+            let ended = self.end((spender, credentials), (supplied, intent), asked).await;
             match ended {
-                Some(asked) => return Ok(asked),
-                None if is_second => return Err(restless(credentials)),
-                None if self.may_ask_again(spender.pass).await => is_second = true,
-                None => return Err(newer(credentials)),
+                Ended::Told(asked) => return Ok(asked),
+                Ended::Overtaken(asked) if is_second => {
+                    return Ok(Asked { issued: Some(Err(restless(credentials))), ..asked });
+                }
+                Ended::Overtaken(_) if self.may_ask_again(spender.pass).await => is_second = true,
+                Ended::Overtaken(asked) => {
+                    return Ok(Asked { issued: Some(Err(newer(credentials))), ..asked });
+                }
             }
         }
     }
@@ -149,25 +161,24 @@ impl<E: Edge> Engine<E> {
         Ok(can_be.then_some(kept))
     }
 
-    /// What an answer means, or that it did not come. `None` where something newer is there to be
-    /// asked with.
+    /// What an answer means, or that it did not come.
     async fn end(
         &self,
         (spender, credentials): (Spender<'_>, &SecretKey),
         (supplied, intent): (&mut Supplied, Intent),
         asked: Asked,
-    ) -> Result<Option<Asked>, Error> {
+    ) -> Ended {
         // The process ends: nobody knows.
-        let Some(issued) = &asked.issued else { return Ok(Some(asked)) };
+        let Some(issued) = &asked.issued else { return Ended::Told(asked) };
         let error = match issued {
             Err(error) if asked.renewed.is_empty() => error.clone(),
-            _ => return Ok(Some(self.answered(credentials, (supplied, intent), asked).await)),
+            _ => return Ended::Told(self.answered(credentials, (supplied, intent), asked).await),
         };
         let error = if error.class() == Class::Ambiguous {
             self.unanswered(spender.materials, &intent, error)
         } else if refuses(spender.materials, &error) {
             if self.has_newer(credentials, supplied, &intent).await {
-                return Ok(None);
+                return Ended::Overtaken(asked);
             }
             let key = if spender.materials.endpoint.needs().current {
                 "access_token"
@@ -181,7 +192,7 @@ impl<E: Edge> Engine<E> {
             self.release(credentials, intent).await;
             error
         };
-        Ok(Some(Asked { issued: Some(Err(error)), ..asked }))
+        Ended::Told(Asked { issued: Some(Err(error)), ..asked })
     }
 
     /// The answer is kept before anything else is done with it.

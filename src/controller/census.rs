@@ -1,5 +1,7 @@
 //! How every token stands, for figures.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
@@ -16,6 +18,15 @@ impl Census for Context {
         let cluster_tokens = self.caches.cluster_tokens().state();
         let sightings = tokens.iter().map(|token| self.sight(token));
         sightings.chain(cluster_tokens.iter().map(|token| self.sight_grant(token))).collect()
+    }
+
+    fn providers(&self) -> BTreeSet<String> {
+        let namespaced = self.caches.providers().state();
+        let of_cluster = self.caches.cluster_providers().state();
+        let namespaced = namespaced.iter().map(|provider| {
+            format!("{}/{}", provider.namespace().unwrap_or_default(), provider.name_any())
+        });
+        namespaced.chain(of_cluster.iter().map(|provider| provider.name_any())).collect()
     }
 
     fn load(&self) -> Vec<Load> {

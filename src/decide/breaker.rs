@@ -111,7 +111,8 @@ impl Breaker {
                 }
             }
             Health::Down => {
-                self.failures = self.failures.saturating_add(1);
+                let before = if self.remembers(now) { self.failures } else { 0 };
+                self.failures = before.saturating_add(1);
                 self.failed_at = now;
                 let of_before = self.open.is_some() && !probe;
                 if self.failures >= FAILURES && !of_before {

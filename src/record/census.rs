@@ -1,6 +1,6 @@
 //! Figures of how things stand, looked up when they are asked for: what is gone has none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -51,6 +51,8 @@ pub struct Sighting {
 pub trait Census: Send + Sync {
     /// Every token.
     fn tokens(&self) -> Vec<Sighting>;
+    /// The names of all providers.
+    fn providers(&self) -> BTreeSet<String>;
     /// What waits at every origin.
     fn load(&self) -> Vec<Load>;
 }
@@ -119,7 +121,12 @@ impl CensusCollector {
             MetricType::Counter,
         )?)?;
         if tokens.len() > MOST_TOKENS {
-            tokens.sort_by_key(|token| token.times.map(|times| times.expires_at));
+            tokens.sort_by_cached_key(|token| {
+                let expires_at = token.times.map(|times| times.expires_at);
+                // Those that hold nothing come last.
+                let order = (expires_at.is_none(), expires_at);
+                (order, token.namespace.clone(), token.name.clone())
+            });
             tokens.truncate(MOST_TOKENS);
         }
         let time = |pick: fn(&Times) -> DateTime<Utc>| {
@@ -132,7 +139,11 @@ impl CensusCollector {
         let help = "When the next token is due";
         let times = time(|times| times.refresh_at);
         gauges(encoder, ("token_refresh_timestamp", help, Some(&unit)), times)?;
-        let ready = tokens.iter().map(|token| (of(token), i64::from(token.is_ready)));
+        // What was written last may be over by now.
+        let is_good = |token: &Sighting| {
+            token.is_ready && token.times.is_some_and(|times| times.expires_at > now)
+        };
+        let ready = tokens.iter().map(|token| (of(token), i64::from(is_good(token))));
         gauges(encoder, ("token_ready", "Whether a good token is in its target", None), ready)
     }
 }
@@ -161,6 +172,7 @@ fn origins(load: &[Load], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
 impl Collector for CensusCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Some(census) = self.census.get() else { return Ok(()) };
+        self.metrics.forget_all_but(&census.providers());
         self.tokens(&**census, &mut encoder)?;
         origins(&census.load(), &mut encoder)
     }

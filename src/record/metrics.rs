@@ -1,6 +1,7 @@
 //! Figures of what was done. Labels are names of resources and words from fixed lists, never text of
 //! an answer; the series of a provider go when it does.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,8 +16,8 @@ use url::Url;
 
 use crate::act::{Exchange, Witness};
 use crate::api::OnExpiry;
-use crate::decide::{Outcome, Snapshot};
-use crate::error::{Class, Error};
+use crate::decide::{Outcome, Restarts, Snapshot};
+use crate::error::{Class, Error, Reason};
 use crate::oauth::Answer;
 use crate::runtime::ApiRequests;
 
@@ -61,6 +62,8 @@ pub struct Metrics {
     lateness: Histogram,
     lives: Histogram,
     restarts: Counter,
+    /// Providers that have series.
+    asked: Mutex<BTreeSet<String>>,
     expired: Mutex<Expired>,
 }
 
@@ -91,6 +94,7 @@ impl Metrics {
             lateness: Histogram::new(LATENESS),
             lives: Histogram::new(LIVES),
             restarts: Counter::default(),
+            asked: Mutex::default(),
             expired: Mutex::new(Expired { total: TimeDelta::zero(), until: now }),
         }
     }
@@ -136,7 +140,7 @@ impl Metrics {
                     self.lateness.observe(seconds(attempt.at - held.refresh_at));
                 }
             }
-            Outcome::Restarted { .. } => drop(self.restarts.inc()),
+            Outcome::Restarted { restarts: Restarts::Done(_), .. } => drop(self.restarts.inc()),
             _ => {}
         }
     }
@@ -154,14 +158,18 @@ impl Metrics {
         expired.total
     }
 
-    /// Forgets a provider that is gone.
-    pub fn forget_provider(&self, provider: &str) {
-        for result in RESULTS {
-            self.requests.remove(&Requests { provider: provider.to_owned(), result });
+    /// Forgets providers that are gone.
+    pub(super) fn forget_all_but(&self, known: &BTreeSet<String>) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        for provider in asked.difference(known) {
+            for result in RESULTS {
+                self.requests.remove(&Requests { provider: provider.clone(), result });
+            }
+            let of_it = OfProvider { provider: provider.clone() };
+            self.durations.remove(&of_it);
+            self.skew.remove(&of_it);
         }
-        let of_it = OfProvider { provider: provider.to_owned() };
-        self.durations.remove(&of_it);
-        self.skew.remove(&of_it);
+        asked.retain(|provider| known.contains(provider));
     }
 
     fn expired(&self) -> std::sync::MutexGuard<'_, Expired> {
@@ -173,24 +181,31 @@ impl Witness for Metrics {
     fn discovery(&self, _: &Url, _: Result<&Answer, &Error>) {}
 
     fn exchange(&self, exchange: &Exchange<'_>) {
+        let Some(result) = result(exchange.issued.err(), exchange.answer.is_some()) else { return };
         let provider = exchange.materials.provider.clone();
-        let result = result(exchange.issued.err(), exchange.answer.is_some());
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(provider.clone());
         self.requests.get_or_create(&Requests { provider: provider.clone(), result }).inc();
         let of_it = OfProvider { provider };
-        self.durations.get_or_create(&of_it).observe(seconds(exchange.took));
+        // A clock that was set back says nothing.
+        let took = exchange.took.max(TimeDelta::zero());
+        self.durations.get_or_create(&of_it).observe(seconds(took));
         if let Some(skew) = exchange.answer.and_then(Answer::clock_skew) {
             self.skew.get_or_create(&of_it).set(skew.num_seconds());
         }
     }
 }
 
-fn result(error: Option<&Error>, is_answered: bool) -> &'static str {
-    match error.map(Error::class) {
-        None => "issued",
-        Some(_) if !is_answered => "unanswered",
-        Some(Class::Permanent) => "refused",
-        Some(Class::Throttled) => "throttled",
-        Some(Class::Transient | Class::Ambiguous | Class::Waiting) => "failed",
+/// `None` where nothing was sent.
+fn result(error: Option<&Error>, is_answered: bool) -> Option<&'static str> {
+    let Some(error) = error else { return is_answered.then_some("issued") };
+    match (is_answered, error.class()) {
+        (true, Class::Permanent) => Some("refused"),
+        (true, Class::Throttled) => Some("throttled"),
+        (true, Class::Transient | Class::Ambiguous | Class::Waiting) => Some("failed"),
+        (false, _) => {
+            let tried = [Reason::ProviderUnreachable, Reason::ProviderTimeout];
+            tried.contains(&error.reason()).then_some("unanswered")
+        }
     }
 }
 
@@ -203,7 +218,6 @@ pub(super) fn seconds(time: TimeDelta) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Reason;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -228,12 +242,13 @@ mod tests {
     #[test]
     fn a_result_is_told_by_class() {
         let error = |reason| Error::new(reason, "");
-        assert_eq!(result(None, true), "issued");
+        assert_eq!(result(None, true), Some("issued"));
+        assert_eq!(result(None, false), None, "signed here");
         let refused = error(Reason::TokenRequestRejected);
-        assert_eq!(result(Some(&refused), true), "refused");
-        assert_eq!(result(Some(&error(Reason::ProviderThrottled)), true), "throttled");
-        assert_eq!(result(Some(&error(Reason::ProviderError)), true), "failed");
-        assert_eq!(result(Some(&error(Reason::ProviderTimeout)), false), "unanswered");
-        assert_eq!(result(Some(&error(Reason::EgressDenied)), false), "unanswered");
+        assert_eq!(result(Some(&refused), true), Some("refused"));
+        assert_eq!(result(Some(&error(Reason::ProviderThrottled)), true), Some("throttled"));
+        assert_eq!(result(Some(&error(Reason::ProviderError)), true), Some("failed"));
+        assert_eq!(result(Some(&error(Reason::ProviderTimeout)), false), Some("unanswered"));
+        assert_eq!(result(Some(&error(Reason::EgressDenied)), false), None);
     }
 }

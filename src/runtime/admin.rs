@@ -20,10 +20,10 @@ use tracing::debug;
 
 use super::Readiness;
 
-/// Who has said nothing for so long is sent away.
-const SILENCE: Duration = Duration::from_secs(10);
-/// Connections at once: probes, a scraper or two.
-const CONNECTIONS: usize = 32;
+/// A connection is for one answer, and for so long: nobody keeps a place from the probes.
+const LONGEST: Duration = Duration::from_secs(10);
+/// Connections at once.
+const CONNECTIONS: usize = 128;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -65,9 +65,12 @@ impl Admin {
             Ok::<_, Infallible>(self.answer(request.method(), request.uri().path()))
         });
         let mut server = http1::Builder::new();
-        server.timer(TokioTimer::new()).header_read_timeout(SILENCE);
-        if let Err(error) = server.serve_connection(TokioIo::new(stream), answer).await {
-            debug!(%error, "a connection of the admin port broke");
+        server.timer(TokioTimer::new()).header_read_timeout(LONGEST).keep_alive(false);
+        let conversation = server.serve_connection(TokioIo::new(stream), answer);
+        match tokio::time::timeout(LONGEST, conversation).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "a connection of the admin port broke"),
+            Err(_) => debug!("a connection of the admin port took too long"),
         }
     }
 

@@ -402,7 +402,7 @@ impl Caches {
                     Ok(event) => {
                         let done = matches!(event, Event::InitDone);
                         for token in secrets.observe(&scope, event) {
-                            outlet.send(token);
+                            outlet.triggers.look_again(token);
                         }
                         if let Some(listed) = listed.take_if(|_| done) {
                             // Nobody waits any more where start-up was abandoned.

@@ -17,7 +17,6 @@ impl Listener for Nobody {
     fn token_gone(&self, _: &crate::api::OAuthClientToken) {}
     fn cluster_token_gone(&self, _: &ClusterOAuthClientToken) {}
     fn provider_changed(&self) {}
-    fn provider_gone(&self, _: &str) {}
 }
 
 /// An API server that has one cluster provider of this usage, one cluster token and the namespaces

@@ -24,8 +24,6 @@ pub trait Listener: Send + Sync + 'static {
     fn cluster_token_gone(&self, token: &ClusterOAuthClientToken);
     /// A provider appeared, changed or went.
     fn provider_changed(&self);
-    /// A provider is gone: `NAMESPACE/NAME`, or `NAME` of a cluster provider.
-    fn provider_gone(&self, name: &str);
 }
 
 /// Where changes go.
@@ -69,8 +67,6 @@ impl Caches {
         let provider = change.object();
         if let Change::Gone(gone) = change {
             self.endpoints().forget(ProviderKind::OAuthProvider, &gone.uid().unwrap_or_default());
-            let namespace = gone.namespace().unwrap_or_default();
-            outlet.listener.provider_gone(&format!("{namespace}/{}", gone.name_any()));
         }
         if change.is_of_spec() {
             let namespace = provider.namespace();
@@ -92,7 +88,6 @@ impl Caches {
         if let Change::Gone(gone) = change {
             self.endpoints()
                 .forget(ProviderKind::ClusterOAuthProvider, &gone.uid().unwrap_or_default());
-            outlet.listener.provider_gone(&gone.name_any());
         }
         if change.is_of_spec() {
             self.send_where(outlet, |token| {

@@ -95,11 +95,17 @@ impl Triggers {
         lock(&self.attended).get(trigger).cloned().unwrap_or_default()
     }
 
-    /// Tells of one.
+    /// Tells of one that is not what it was: nobody waits for what it was any longer.
     pub fn send(&self, trigger: Trigger) {
         if let Some(news) = lock(&self.attended).get(&trigger) {
             news.cancel();
         }
+        self.look_again(trigger);
+    }
+
+    /// Tells of one of which something is to be looked at that is read when it is needed, after any
+    /// wait: a Secret.
+    pub fn look_again(&self, trigger: Trigger) {
         match trigger {
             Trigger::Token { namespace, name } => {
                 let _ = self.tokens.send(ObjectRef::new(&name).within(&namespace));
@@ -121,6 +127,7 @@ mod tests {
         let attention = triggers.attend(grant());
         let news = triggers.news(&grant());
         triggers.send(Trigger::Copies("g".to_owned()));
+        triggers.look_again(grant());
         assert!(!news.is_cancelled());
         triggers.send(grant());
         assert!(news.is_cancelled());
