@@ -131,6 +131,13 @@ async fn an_answer_that_a_crash_has_swallowed_is_had_again_within_the_providers_
     assert_eq!(used[1], used[2], "the same once more");
 }
 
+async fn nothing_is_asked_that_could_not_be_kept(world: &World) {
+    world.apply(&oauth2_token("shop"));
+    let message = world.until_condition("shop", (READY, "False", "WriteFailed")).await;
+    assert!(message.contains("c-renewed could not be written"), "{message}");
+    assert_eq!(world.sim.requests(), []);
+}
+
 /// A store that takes a note but no value, as one that a person has made immutable.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_an_answer_could_not_be_kept_nothing_is_used_up() {
@@ -140,10 +147,7 @@ async fn where_an_answer_could_not_be_kept_nothing_is_used_up() {
         "{apiVersion: v1, kind: Secret, immutable: true, metadata: {name: c-renewed, annotations: \
          {tokenward.dev/renewed-of: c}}}",
     );
-    world.apply(&oauth2_token("shop"));
-    let message = world.until_condition("shop", (READY, "False", "WriteFailed")).await;
-    assert!(message.contains("c-renewed could not be written"), "{message}");
-    assert_eq!(world.sim.requests(), []);
+    nothing_is_asked_that_could_not_be_kept(&world).await;
     world.kubectl(&["delete", "secret", "c-renewed"]);
     world.until_ready("shop").await;
     assert_eq!(refusals(&world), 0);
@@ -161,10 +165,7 @@ async fn where_no_store_can_be_made_nothing_is_used_up() {
     };
     world.until("full", counted).await;
     let _operator = world.operator(&[]);
-    world.apply(&oauth2_token("shop"));
-    let message = world.until_condition("shop", (READY, "False", "WriteFailed")).await;
-    assert!(message.contains("c-renewed could not be written"), "{message}");
-    assert_eq!(world.sim.requests(), []);
+    nothing_is_asked_that_could_not_be_kept(&world).await;
     world.kubectl(&["delete", "resourcequota", "full"]);
     world.until_ready("shop").await;
     assert_eq!(refusals(&world), 0);
@@ -189,10 +190,7 @@ async fn a_policy_against_what_an_answer_may_hold_is_found_out_before() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     let _operator = world.operator(&[]);
-    world.apply(&oauth2_token("shop"));
-    let message = world.until_condition("shop", (READY, "False", "WriteFailed")).await;
-    assert!(message.contains("c-renewed could not be written"), "{message}");
-    assert_eq!(world.sim.requests(), []);
+    nothing_is_asked_that_could_not_be_kept(&world).await;
 }
 
 fn kubectl_refuses(world: &World, manifest: &str) -> Option<String> {
