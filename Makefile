@@ -72,6 +72,10 @@ crds: ## Write crds/ anew from the types
 docs: ## Write the generated pages of docs/ anew
 	TOKENWARD_BLESS=1 cargo test --quiet --locked --test conformance --test local page_is_current
 
+.PHONY: book
+book: ## docs/ as a book to look at, in target/book
+	@hack/book
+
 .PHONY: cluster
 cluster: ## A real control plane on loopback; kubeconfig and kubectl under target/cluster
 	@hack/cluster/up

@@ -17,6 +17,7 @@
 #[path = "../cluster/harness/mod.rs"]
 mod harness;
 
+mod book;
 mod copies;
 mod fan_out;
 mod fleet;

@@ -11,13 +11,16 @@
     reason = "a test says what it expects by failing, and waits by the real clock"
 )]
 
+mod api_page;
 mod bench;
+mod book;
 mod catalogue_page;
 mod chaining;
 mod check;
 mod commands;
 mod discovery;
 mod docs;
+mod health;
 mod keep;
 mod limits;
 mod once;
