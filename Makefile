@@ -73,8 +73,8 @@ docs: ## Write the generated pages of docs/ anew
 	TOKENWARD_BLESS=1 cargo test --quiet --locked --test conformance --test local page_is_current
 
 .PHONY: cluster
-cluster: ## A real control plane on loopback; kubeconfig and kubectl under target/cluster
-	@hack/cluster/up
+cluster: ## A real control plane on loopback (NODE=1: with a node that runs pods, as root)
+	@hack/cluster/up $(if $(NODE),--node)
 
 .PHONY: cluster-down
 cluster-down: ## End the control plane that `make cluster` started

@@ -42,7 +42,15 @@ make_certificates() {
     issue apiserver /CN=kube-apiserver serverAuth
     issue controller-manager-serving /CN=kube-controller-manager serverAuth
     issue controller-manager /CN=system:kube-controller-manager clientAuth
+    issue apiserver-kubelet /O=system:masters/CN=kube-apiserver-kubelet-client clientAuth
     issue admin /O=system:masters/CN=tokenward-admin clientAuth
+}
+
+make_node_certificates() {
+    issue scheduler-serving /CN=kube-scheduler serverAuth
+    issue scheduler /CN=system:kube-scheduler clientAuth
+    issue kubelet-serving /CN=kubelet serverAuth
+    issue kubelet "/O=system:nodes/CN=system:node:$NODE_NAME" clientAuth
 }
 
 # A kubeconfig with everything inside, so that it may be copied. Written anew at each start, since the
