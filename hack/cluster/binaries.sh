@@ -5,12 +5,12 @@
 #   2. the official release
 #   3. a build from Go modules
 #
-# The versions have one source: the go.mod of each group (kubernetes/, etcd/, containerd/, runc/).
+# The versions have one source: the go.mod of each group (kubernetes/, etcd/, containerd/, runc/, cni/).
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/tokenward/cluster
 # Each with what its archive or its build brings; a node's only where one is wanted.
 CONTROL_PLANE_BINARIES=(etcd kube-apiserver kube-controller-manager kubectl)
-NODE_BINARIES=(kube-scheduler kubelet containerd containerd-shim-runc-v2 ctr runc)
+NODE_BINARIES=(kube-scheduler kubelet containerd containerd-shim-runc-v2 ctr runc ptp host-local pause node-proxy)
 
 case $(uname -sm) in
 "Linux x86_64") ARCH=amd64 ;;
@@ -29,12 +29,17 @@ version_in() { # GROUP MODULE
 KUBERNETES_VERSION=$(version_in kubernetes k8s.io/kubernetes)
 ETCD_VERSION=$(version_in etcd go.etcd.io/etcd/server/v3)
 CONTAINERD_VERSION=$(version_in containerd github.com/containerd/containerd/v2)
+CNI_VERSION=$(version_in cni github.com/containernetworking/plugins)
+# This project's own.
+NODE_VERSION=v0
 RUNC_VERSION=$(version_in runc github.com/opencontainers/runc)
 
 group_of() { # BINARY
     case $1 in
     etcd | runc) echo "$1" ;;
     containerd | containerd-shim-runc-v2 | ctr) echo containerd ;;
+    ptp | host-local) echo cni ;;
+    pause | node-proxy) echo node ;;
     *) echo kubernetes ;;
     esac
 }
@@ -49,6 +54,9 @@ package_of() { # BINARY
     etcd) echo go.etcd.io/etcd/server/v3 ;;
     runc) echo github.com/opencontainers/runc ;;
     containerd | containerd-shim-runc-v2 | ctr) echo "github.com/containerd/containerd/v2/cmd/$1" ;;
+    ptp) echo github.com/containernetworking/plugins/plugins/main/ptp ;;
+    host-local) echo github.com/containernetworking/plugins/plugins/ipam/host-local ;;
+    pause | node-proxy) echo "./$1" ;;
     *) echo "k8s.io/kubernetes/cmd/$1" ;;
     esac
 }
@@ -79,7 +87,7 @@ tags_of() { # GROUP
 cache_dir() { # GROUP
     local key
     key=$({
-        cat "$HERE/$1/go.mod" "$HERE/$1/go.sum"
+        find "$HERE/$1" -type f | LC_ALL=C sort | xargs cat
         printf '%s %s' "$ARCH" "$(ldflags_of "$1")$(tags_of "$1")"
     } | sha256sum)
     printf '%s/%s-%s-%s' "$CACHE" "$1" "$(version_of "$1")" "${key:0:12}"
@@ -150,6 +158,26 @@ download_containerd() { # BINARY TEMP
     tar -xzf "$2/$name" -C "$2" bin/containerd bin/containerd-shim-runc-v2 bin/ctr ||
         { echo "the archive does not hold what it should" && return 1; }
     for binary in containerd containerd-shim-runc-v2 ctr; do keep "$2/bin/$binary" "$binary"; done
+}
+
+# The same.
+download_cni() { # BINARY TEMP
+    local name=cni-plugins-linux-$ARCH-$CNI_VERSION.tgz binary
+    local url=https://github.com/containernetworking/plugins/releases/download/$CNI_VERSION/$name
+    reachable "$url.sha256" || { echo "github.com cannot be reached" && return 1; }
+    if ! get "$url.sha256" "$2/$name.sha256" || ! get "$url" "$2/$name"; then
+        echo "the download failed"
+        return 1
+    fi
+    matches "$2/$name" "$(awk '{ print $1; exit }' "$2/$name.sha256")" ||
+        { echo "the download has the wrong checksum" && return 1; }
+    tar -xzf "$2/$name" -C "$2" ./ptp ./host-local || { echo "the archive does not hold what it should" && return 1; }
+    for binary in ptp host-local; do keep "$2/$binary" "$binary"; done
+}
+
+download_node() { # BINARY TEMP
+    echo "there is none: it is this project's own"
+    return 1
 }
 
 download_runc() { # BINARY TEMP
@@ -292,7 +320,7 @@ fetch_binaries() { # BINARY...
         say "another run is filling $CACHE, waiting for it"
         flock 8
     fi
-    for group in etcd kubernetes containerd runc; do
+    for group in etcd kubernetes containerd runc cni node; do
         local wanted=()
         for binary in "${missing[@]}"; do
             if [[ $(group_of "$binary") == "$group" ]]; then wanted+=("$binary"); fi

@@ -4,7 +4,7 @@
 # What this cluster consists of, in the order of starting; down goes the other way.
 # A node's parts are there only where one is asked for.
 CONTROL_PLANE=(etcd kube-apiserver kube-controller-manager)
-NODE=(kube-scheduler containerd kubelet)
+NODE=(kube-scheduler containerd node-proxy kubelet)
 # shellcheck disable=SC2034 # read by up and down
 PARTS=("${CONTROL_PLANE[@]}" "${NODE[@]}")
 

@@ -1,11 +1,15 @@
 # shellcheck shell=bash
 # Sourced by up and down: the node, that is containerd, kubelet and the pods that they run.
 #
-# Both live in a mount namespace of their own. What they mount is seen by nobody else and is gone
-# with the last of their processes, and so is what they write under /run, /var/log and /proc/sys.
+# Both live in a mount and a network namespace of their own. What they mount, their interfaces and
+# addresses are seen by nobody else and are gone with the last of their processes, and so is what they
+# write under /run, /var and /proc/sys. node-proxy connects them with the control plane.
 
-# Its host name too, at which the API server reaches kubelet.
+# The name at which the API server reaches kubelet, through node-proxy.
 NODE_NAME=localhost
+NODE_ADDRESS=10.245.0.1
+# As kind has it.
+POD_NETWORK=10.244.0.0/16
 CONTAINERD_SOCKET=$STATE/run/containerd.sock
 PAUSE_IMAGE=tokenward.test/pause:1
 # Below it are the cgroups of all pods.
@@ -13,7 +17,7 @@ CGROUP=tokenward-$(printf '%s' "$STATE" | cksum | cut -d' ' -f1)
 
 check_node() {
     ((EUID == 0)) || die "a node needs root: it mounts and makes cgroups. Without --node it does not"
-    need unshare nsenter mount cksum go
+    need unshare nsenter mount cksum ip
     # kubelet's and containerd's sockets lie below, and a socket's path has at most 107 characters.
     ((${#STATE} <= 70)) || die "the path $STATE is too long for a node's sockets: set TOKENWARD_CLUSTER_DIR to one of at most 70 characters"
 }
@@ -22,10 +26,12 @@ check_node() {
 launcher_of() { # PART
     LAUNCHER=()
     case $1 in
-    containerd) LAUNCHER=(unshare --mount --propagation private "$HERE/namespace" "$STATE") ;;
-    kubelet) LAUNCHER=(nsenter --mount --target "$(pid_of containerd)") ;;
+    containerd) LAUNCHER=(unshare --mount --propagation private --net "$HERE/namespace" "$STATE" "$NODE_ADDRESS" "$SERVICE_ADDRESS") ;;
+    kubelet) LAUNCHER=(nsenter --mount --net --target "$(pid_of containerd)") ;;
     esac
 }
+
+network_of() { printf '/proc/%s/ns/net' "$(pid_of "$1")"; }
 
 # --- configuration ---
 containerd_config() {
@@ -78,8 +84,6 @@ kind: KubeletConfiguration
 address: 127.0.0.1
 port: $KUBELET_PORT
 readOnlyPort: 0
-healthzBindAddress: 127.0.0.1
-healthzPort: $KUBELET_HEALTH_PORT
 tlsCertFile: $PKI/kubelet-serving.crt
 tlsPrivateKeyFile: $PKI/kubelet-serving.key
 authentication:
@@ -88,6 +92,9 @@ authentication:
   x509: {clientCAFile: $PKI/ca.crt}
 authorization: {mode: Webhook}
 containerRuntimeEndpoint: unix://$CONTAINERD_SOCKET
+# Nobody answers there; without it, each pod gets a warning.
+clusterDNS: [10.96.0.10]
+clusterDomain: cluster.local
 cgroupDriver: cgroupfs
 cgroupRoot: /$CGROUP
 failCgroupV1: false
@@ -104,15 +111,19 @@ EOF
 
 # --- starting ---
 prepare_kube_scheduler() { :; }
+prepare_node_proxy() { :; }
 
 prepare_containerd() {
     local binary
-    for binary in containerd-shim-runc-v2 ctr runc; do
+    for binary in containerd-shim-runc-v2 ctr runc ptp host-local; do
         ln -sfn "$(cached "$binary")" "$STATE/bin/$binary"
     done
-    # Pods without hostNetwork have a loopback device and no more; without a network, no node is Ready.
-    mkdir -p "$STATE/run/cni"
-    printf '%s\n' '{"cniVersion": "1.0.0", "name": "none", "plugins": [{"type": "loopback"}]}' >"$STATE/run/cni/none.conflist"
+    rm -rf "$STATE/run/cni"
+    mkdir "$STATE/run/cni"
+    cat >"$STATE/run/cni/pods.conflist" <<EOF
+{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipam": {"type": "host-local",
+  "dataDir": "$STATE/run/addresses", "ranges": [[{"subnet": "$POD_NETWORK"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
+EOF
     containerd_config >"$STATE/run/containerd.toml"
     make_cgroups
 }
@@ -135,8 +146,7 @@ load_pause_image() {
     if [[ $'\n'$images$'\n' == *$'\n'"$PAUSE_IMAGE"$'\n'* ]]; then return 0; fi
     temp=$(mktemp -d)
     TEMP_DIRS+=("$temp")
-    (cd "$HERE/pause" && CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly \
-        go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$temp/rootfs/pause" .)
+    install -D -m 755 "$(cached pause)" "$temp/rootfs/pause"
     "$CHECKOUT/hack/image/oci" "$temp/rootfs" "$PAUSE_IMAGE" "$temp/pause.tar" /pause >/dev/null
     ctr_node images import "$temp/pause.tar" >/dev/null
 }
@@ -185,6 +195,7 @@ shims() {
 # namespace, the images stay.
 stop_node() {
     stop_daemon kubelet
+    stop_daemon node-proxy
     stop_daemon containerd
     local pids tries hierarchy
     for ((tries = 0; tries < 100; tries++)); do
@@ -199,6 +210,6 @@ stop_node() {
         if [[ -d $hierarchy/$CGROUP ]]; then find "$hierarchy/$CGROUP" -depth -type d -exec rmdir {} \; ; fi
     done
     # Mount points, if nobody else uses them.
-    rmdir /run/containerd /run/netns /var/log/containers 2>/dev/null || true
-    rm -rf "$STATE/run/containerd"
+    rmdir /run/containerd /run/netns /var/lib/cni /var/log/containers 2>/dev/null || true
+    rm -rf "$STATE/run/containerd" "$STATE/run/addresses"
 }

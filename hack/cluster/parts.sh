@@ -3,7 +3,7 @@
 
 # --- ports ---
 # Chosen at a part's first start and kept, unless somebody else has taken one in the meantime.
-PORTS=(ETCD_PORT ETCD_PEER_PORT APISERVER_PORT CONTROLLER_MANAGER_PORT SCHEDULER_PORT KUBELET_PORT KUBELET_HEALTH_PORT)
+PORTS=(ETCD_PORT ETCD_PEER_PORT APISERVER_PORT CONTROLLER_MANAGER_PORT SCHEDULER_PORT KUBELET_PORT)
 for variable in "${PORTS[@]}"; do printf -v "$variable" ''; done
 
 load_ports() {
@@ -54,7 +54,7 @@ ports_of() { # PART: the names of the variables
     kube-apiserver) echo APISERVER_PORT ;;
     kube-controller-manager) echo CONTROLLER_MANAGER_PORT ;;
     kube-scheduler) echo SCHEDULER_PORT ;;
-    kubelet) echo KUBELET_PORT KUBELET_HEALTH_PORT ;;
+    node-proxy) echo KUBELET_PORT ;;
     esac
 }
 
@@ -134,12 +134,22 @@ arguments_of() { # PART
             --profiling=false
         )
         ;;
+    node-proxy)
+        ARGS=(
+            "$(network_of containerd)"
+            # Pods and kubelet to the API server, the API server to kubelet.
+            "out,$SERVICE_ADDRESS:443,127.0.0.1:$APISERVER_PORT"
+            "out,127.0.0.1:$APISERVER_PORT,127.0.0.1:$APISERVER_PORT"
+            "in,127.0.0.1:$KUBELET_PORT,127.0.0.1:$KUBELET_PORT"
+        )
+        ;;
     containerd) ARGS=(--config "$STATE/run/containerd.toml") ;;
     kubelet)
         ARGS=(
             --config="$STATE/run/kubelet.yaml"
             --kubeconfig="$STATE/run/kubelet.kubeconfig"
             --hostname-override="$NODE_NAME"
+            --node-ip="$NODE_ADDRESS"
             --root-dir="$STATE/kubelet"
             --cert-dir="$STATE/kubelet/pki"
         )
@@ -182,6 +192,7 @@ is_well() { # PART
         ;;
     kube-scheduler) raw "$SCHEDULER_PORT" /healthz ;;
     containerd) "$STATE/bin/ctr" --address "$CONTAINERD_SOCKET" --timeout 2s version ;;
+    node-proxy) listens "$KUBELET_PORT" ;;
     kubelet) node_is_ready ;;
     esac
 }

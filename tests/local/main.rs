@@ -18,6 +18,7 @@ mod check;
 mod commands;
 mod discovery;
 mod docs;
+mod image;
 mod keep;
 mod limits;
 mod once;

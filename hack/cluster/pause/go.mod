@@ -1,3 +1,0 @@
-module tokenward/hack/cluster/pause
-
-go 1.26.0
