@@ -15,6 +15,7 @@ use crate::incoming::Incoming;
 use crate::judged::Judged;
 use crate::log::{Outcome, Recorded};
 use crate::reply::Reply;
+use crate::resource::{self, PATH};
 use crate::state::{State, Turn};
 use crate::systems::{self, Answer, Refusal, Route, System};
 use crate::tokens::{Terms, Tokens};
@@ -31,6 +32,7 @@ pub(crate) fn answer(state: &State, request: &Incoming) -> Result<Exchange, Unsp
         Some(Place::Token(route)) => token_request(state, request, &route),
         Some(Place::Revocation) => revocation(state, request),
         Some(Place::Discovery(document)) => discovery(state, request, document),
+        Some(Place::Resource) => resource(state, request),
         None => Ok(refuse_unrouted(state, request, &Refusal::no_such_path())),
     }
 }
@@ -39,6 +41,7 @@ enum Place {
     Token(Route),
     Revocation,
     Discovery(Document),
+    Resource,
 }
 
 fn place(state: &State, path: &str) -> Option<Place> {
@@ -48,6 +51,9 @@ fn place(state: &State, path: &str) -> Option<Place> {
     }
     if path == REVOCATION {
         return Some(Place::Revocation);
+    }
+    if path == PATH {
+        return Some(Place::Resource);
     }
     if path == policy.discovery.token_path {
         return Some(Place::Token(Route { system: System::Oauth2, segment: String::new() }));
@@ -64,6 +70,7 @@ pub(crate) fn refuse_unrouted(state: &State, request: &Incoming, refusal: &Refus
         Some(Place::Token(route)) => entry.system = Some(route.system),
         Some(Place::Revocation) => entry.endpoint = Some(Endpoint::Revocation),
         Some(Place::Discovery(_)) => entry.endpoint = Some(Endpoint::Discovery),
+        Some(Place::Resource) => entry.endpoint = Some(Endpoint::Resource),
         None => {}
     }
     entry.status = Some(exchange.reply.status.as_u16());
@@ -158,6 +165,20 @@ fn discovery(
     let verdict = discovery.examine(document, &request.method);
     let reply = hearing.settle(verdict, Outcome::Described, |hearing, ()| {
         Ok(padded(discovery.reply(&base(state, request)), hearing.plan.padding))
+    })?;
+    Ok(hearing.finish(state, reply))
+}
+
+fn resource(state: &State, request: &Incoming) -> Result<Exchange, Unspecified> {
+    let turn = state.turn_beside(Endpoint::Resource);
+    let answer = System::Oauth2.profile().answer;
+    let mut hearing = Hearing::new(state, request, &turn.behaviour, answer);
+    hearing.entry.endpoint = Some(Endpoint::Resource);
+    let presented = resource::presented(request, &state.tokens());
+    hearing.entry.judged.used = presented.as_ref().ok().map(|record| record.serial);
+    let verdict = presented.and_then(|record| resource::examine(&record, hearing.now));
+    let reply = hearing.settle(verdict, Outcome::Admitted, |hearing, ()| {
+        Ok(padded(Reply::text(StatusCode::OK, "text/plain", "ok\n"), hearing.plan.padding))
     })?;
     Ok(hearing.finish(state, reply))
 }

@@ -84,6 +84,8 @@ pub enum Outcome {
     Revoked,
     /// The metadata were given.
     Described,
+    /// A good token was used.
+    Admitted,
     /// A client followed a redirect that it should not have followed.
     Redirected,
 }
@@ -95,6 +97,7 @@ impl From<String> for Outcome {
             "refused" => Self::Refused,
             "revoked" => Self::Revoked,
             "described" => Self::Described,
+            "admitted" => Self::Admitted,
             "redirected" => Self::Redirected,
             _ => Self::Fault(text),
         }
@@ -114,6 +117,7 @@ impl fmt::Display for Outcome {
             Self::Refused => "refused",
             Self::Revoked => "revoked",
             Self::Described => "described",
+            Self::Admitted => "admitted",
             Self::Redirected => "redirected",
             Self::Fault(name) => name,
         })

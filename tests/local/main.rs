@@ -22,6 +22,7 @@ mod commands;
 mod discovery;
 mod docs;
 mod health;
+mod image;
 mod keep;
 mod limits;
 mod once;
