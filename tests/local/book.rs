@@ -166,10 +166,11 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let tests = name.contains("test") || name.contains("simulation");
         if path.is_dir() {
             files.extend(sources(&path));
-        } else if name.ends_with(".rs") && !name.contains("test") && !name.contains("simulation") {
+        } else if path.extension().is_some_and(|ending| ending == "rs") && !tests {
             files.push(path);
         }
     }

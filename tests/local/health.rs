@@ -12,7 +12,7 @@ use crate::docs::blocks;
 const KINDS: [&str; 4] =
     ["ClusterOAuthClientToken", "ClusterOAuthProvider", "OAuthClientToken", "OAuthProvider"];
 
-/// The ConfigMap that the page shows.
+/// The `ConfigMap` that the page shows.
 fn scripts() -> Vec<(String, String)> {
     let blocks: Vec<_> = blocks().into_iter().filter(|block| block.info == "yaml argocd").collect();
     let [block] = blocks.as_slice() else { panic!("one block is marked yaml argocd") };

@@ -17,6 +17,7 @@ mod book;
 mod catalogue_page;
 mod chaining;
 mod check;
+mod cli_page;
 mod commands;
 mod discovery;
 mod docs;
