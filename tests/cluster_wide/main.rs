@@ -20,6 +20,7 @@ mod harness;
 mod copies;
 mod fan_out;
 mod fleet;
+mod installing;
 mod readme;
 
 use std::path::Path;
