@@ -24,6 +24,8 @@ use crate::tokens::{Terms, Tokens};
 pub(crate) struct Exchange {
     pub(crate) reply: Reply,
     pub(crate) delivery: Delivery,
+    /// Its number in the log; `None` for one that is not recorded.
+    pub(crate) number: Option<u64>,
 }
 
 /// Answers a request to any path but the control API's, and records it.
@@ -64,7 +66,7 @@ fn place(state: &State, path: &str) -> Option<Place> {
 
 /// Refuses, and records, a request that belongs to no system.
 pub(crate) fn refuse_unrouted(state: &State, request: &Incoming, refusal: &Refusal) -> Exchange {
-    let exchange = Exchange { reply: refusal.oauth(), delivery: Delivery::default() };
+    let reply = refusal.oauth();
     let mut entry = recorded(state, request);
     match place(state, &request.path) {
         Some(Place::Token(route)) => entry.system = Some(route.system),
@@ -73,10 +75,10 @@ pub(crate) fn refuse_unrouted(state: &State, request: &Incoming, refusal: &Refus
         Some(Place::Resource) => entry.endpoint = Some(Endpoint::Resource),
         None => {}
     }
-    entry.status = Some(exchange.reply.status.as_u16());
+    entry.status = Some(reply.status.as_u16());
     entry.refusal = Some(refusal.reason.clone());
-    state.log.push(entry);
-    exchange
+    let number = Some(state.log.push(entry));
+    Exchange { reply, delivery: Delivery::default(), number }
 }
 
 /// Records that a redirect was followed. The answer holds a token, so that a client that follows is
@@ -88,8 +90,8 @@ pub(crate) fn redirected(state: &State, request: &Incoming) -> Exchange {
     let mut entry = recorded(state, request);
     entry.status = Some(reply.status.as_u16());
     entry.outcome = Outcome::Redirected;
-    state.log.push(entry);
-    Exchange { reply, delivery: Delivery::default() }
+    let number = Some(state.log.push(entry));
+    Exchange { reply, delivery: Delivery::default(), number }
 }
 
 fn token_request(
@@ -250,8 +252,8 @@ impl Hearing {
     fn finish(mut self, state: &State, reply: Reply) -> Exchange {
         let delivery = self.plan.delivery;
         self.entry.status = (!no_answer(delivery.manner)).then(|| reply.status.as_u16());
-        state.log.push(self.entry);
-        Exchange { reply, delivery }
+        let number = Some(state.log.push(self.entry));
+        Exchange { reply, delivery, number }
     }
 }
 
@@ -304,5 +306,7 @@ fn recorded(state: &State, request: &Incoming) -> Recorded {
         judged: Judged::default(),
         token: None,
         same_token: false,
+        ended: None,
+        abandoned: false,
     }
 }

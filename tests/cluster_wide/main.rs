@@ -21,6 +21,7 @@ mod book;
 mod copies;
 mod fan_out;
 mod fleet;
+mod installing;
 mod readme;
 
 use std::path::Path;

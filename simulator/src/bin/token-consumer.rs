@@ -21,7 +21,7 @@ struct Arguments {
     /// The file; read anew for each use.
     #[arg(long, value_name = "FILE")]
     token_file: PathBuf,
-    /// Where the token is used, as http://127.0.0.1:8085/resource.
+    /// Where the token is used, as `http://127.0.0.1:8085/resource`.
     #[arg(long, value_name = "URL", value_parser = place)]
     url: Place,
     /// What the server is told as the User-Agent.
