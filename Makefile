@@ -68,10 +68,15 @@ $(CARGO_FUZZ)/cargo-fuzz:
 .PHONY: crds
 crds: ## Write crds/ anew from the types
 	cargo run --quiet --locked --bin tokenward -- crds > crds/tokenward.yaml
+	cp crds/tokenward.yaml charts/tokenward/files/crds.yaml
+
+.PHONY: deploy
+deploy: ## Write deploy/ anew from the chart
+	TOKENWARD_BLESS=1 cargo test --quiet --locked --test chart deploy_is_current
 
 .PHONY: docs
 docs: ## Write the generated pages of docs/ anew
-	TOKENWARD_BLESS=1 cargo test --quiet --locked --test conformance --test local page_is_current
+	TOKENWARD_BLESS=1 cargo test --quiet --locked --test conformance --test local --test chart page_is_current
 
 .PHONY: book
 book: ## docs/ as a book to look at, in target/book

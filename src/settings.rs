@@ -1,7 +1,9 @@
 //! From arguments to validated settings. Every default is here.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -221,6 +223,38 @@ pub struct ReleaseArgs {
     /// Look in this namespace only (repeatable); in all namespaces by default
     #[arg(long, value_name = "NS", env = "TOKENWARD_NAMESPACE", value_delimiter = ',')]
     pub namespace: Vec<String>,
+    /// First scale this Deployment, which runs the controller, to nothing, and wait until its pods
+    /// are gone
+    #[arg(long, value_name = "NS/NAME", env = "TOKENWARD_STOP")]
+    pub stop: Option<DeploymentRef>,
+}
+
+/// A Deployment, as `NAMESPACE/NAME`.
+#[derive(Clone, Debug)]
+pub struct DeploymentRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl FromStr for DeploymentRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name)) if is_namespace(namespace) && !name.is_empty() => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("say which as NAMESPACE/NAME".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for DeploymentRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 /// Flags of `local`.

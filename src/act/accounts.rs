@@ -68,8 +68,9 @@ pub struct Load {
     pub under_way: u32,
     /// Accounts whose circuit breaker is open.
     pub circuits_open: u32,
-    /// What is left of each limit, of the account that has least: by the length of its window.
-    pub left: BTreeMap<String, u32>,
+    /// What is left of each limit, and of how many, of the account that has least: by the length of
+    /// its window.
+    pub left: BTreeMap<String, (u32, u32)>,
 }
 
 /// Who wants to ask whom.
@@ -132,7 +133,7 @@ impl Accounts {
             turns.retain(Waiting::waits);
             let (waiting, under_way) = turns.size();
             let circuits_open = accounts.values().map(|account| u32::from(account.is_open())).sum();
-            let mut left: BTreeMap<String, u32> = BTreeMap::new();
+            let mut left: BTreeMap<String, (u32, u32)> = BTreeMap::new();
             for (window, requests) in accounts.values().flat_map(|account| account.left(now)) {
                 let least = left.entry(window).or_insert(requests);
                 *least = requests.min(*least);

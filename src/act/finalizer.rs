@@ -114,7 +114,8 @@ fn denied(change: FinalizerChange, error: &ApiError) -> Error {
     };
     match error {
         ApiError::Refused(status) if status.is_forbidden() => {
-            let how = "let tokenward patch oauthclienttokens (deploy/rbac-revocation.yaml)";
+            let how = "let tokenward patch oauthclienttokens (the chart's rbac.revocation, or \
+                       deploy/rbac-revocation.yaml)";
             let otherwise = match change {
                 FinalizerChange::Set => "",
                 FinalizerChange::Remove => ", or run `tokenward release`",

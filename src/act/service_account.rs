@@ -78,7 +78,8 @@ fn denied(who: &SecretKey, error: &ApiError) -> Error {
             Reason::ServiceAccountTokenDenied,
             format!(
                 "tokens of ServiceAccount {who} may not be asked for: let tokenward create \
-                 serviceaccounts/token for {:?} in namespace {:?} (deploy/rbac-service-account.yaml)",
+                 serviceaccounts/token for {:?} in namespace {:?} (the chart's \
+                 rbac.serviceAccountTokens, or deploy/rbac-service-account.yaml)",
                 who.name, who.namespace
             ),
         ),

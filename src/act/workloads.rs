@@ -186,7 +186,8 @@ fn denied(wanted: &Restart<'_>, error: &ApiError) -> Error {
             Reason::WorkloadDenied,
             format!(
                 "spec.target.restart: {workload} could not be restarted: let tokenward get and \
-                 patch it (deploy/rbac-workloads.yaml), if no admission policy forbids it"
+                 patch it (the chart's rbac.restart, or deploy/rbac-workloads.yaml), if no \
+                 admission policy forbids it"
             ),
         ),
         _ => {
@@ -200,7 +201,9 @@ fn denied(wanted: &Restart<'_>, error: &ApiError) -> Error {
 fn not_nudged(target: &SecretKey, error: &ApiError) -> Error {
     let why = match error {
         ApiError::Refused(status) if status.is_forbidden() => {
-            "let tokenward list and patch pods (deploy/rbac-workloads.yaml)".to_owned()
+            "let tokenward list and patch pods (the chart's rbac.nudge, or \
+             deploy/rbac-workloads.yaml)"
+                .to_owned()
         }
         _ => error.to_string(),
     };

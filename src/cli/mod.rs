@@ -6,6 +6,7 @@ mod crds;
 mod local;
 mod providers;
 mod release;
+mod stop;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ enum Command {
     /// Print the CustomResourceDefinitions
     Crds,
     /// Remove tokenward's finalizers, so that nothing holds its resources when it is uninstalled.
-    /// Stop the controller first: it would set them again
+    /// Stop the controller first, or let --stop do it: it would set them again
     Release(crate::settings::ReleaseArgs),
     /// The catalogue of providers
     Providers(providers::ProvidersArgs),

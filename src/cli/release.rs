@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, Client, Config};
 
+use super::stop::stop;
 use super::{Failure, block_on, print, tell};
 use crate::act::change_finalizers;
 use crate::api::{GROUP, OAuthClientToken};
@@ -31,6 +32,9 @@ pub(super) fn run(common: &CommonArgs, args: &ReleaseArgs) -> Result<(), Failure
         })?;
         let client =
             Client::try_from(config).map_err(|error| Failure::Failed(error.to_string()))?;
+        if let Some(deployment) = &args.stop {
+            stop(&client, deployment).await?;
+        }
         let mut tally = Tally::default();
         if args.namespace.is_empty() {
             release(&client, Api::all(client.clone()), &mut tally).await?;

@@ -43,8 +43,8 @@ impl Context {
             provider: token.spec.provider_ref.full_name(&namespace),
             namespace,
             times: self.times(uid(token)),
-            may_expire: token.spec.suspend
-                || token.spec.on_expiry == OnExpiry::Remove
+            is_suspended: token.spec.suspend,
+            may_expire: token.spec.on_expiry == OnExpiry::Remove
                 || token.metadata.deletion_timestamp.is_some(),
             is_ready: conditions::is_true(&written, READY),
             fresh: reason(&written),
@@ -59,8 +59,8 @@ impl Context {
             name: token.name_any(),
             provider: token.spec.provider_ref.name.clone(),
             times: self.times(uid),
-            may_expire: token.spec.suspend
-                || token.spec.on_expiry == OnExpiry::Remove
+            is_suspended: token.spec.suspend,
+            may_expire: token.spec.on_expiry == OnExpiry::Remove
                 || token.metadata.deletion_timestamp.is_some(),
             is_ready: conditions::is_true(written, READY),
             fresh: reason(written),

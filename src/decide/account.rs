@@ -129,12 +129,13 @@ impl Account {
         Memory { silent_until: self.silent_until, windows: parts.collect() }
     }
 
-    /// What is left of each limit that is kept: by the length of its window.
-    pub fn left(&self, now: DateTime<Utc>) -> impl Iterator<Item = (String, u32)> {
+    /// What is left of each limit that is kept, and of how many: by the length of its window.
+    pub fn left(&self, now: DateTime<Utc>) -> impl Iterator<Item = (String, (u32, u32))> {
         self.windows.iter().filter(|(length, _)| is_kept(**length)).filter_map(
             move |(length, counted)| {
                 let quota = Quota { window: *length, requests: counted.allowed? };
-                Some((quota.length(), quota.requests.saturating_sub(counted.window.used(now))))
+                let left = quota.requests.saturating_sub(counted.window.used(now));
+                Some((quota.length(), (left, quota.requests)))
             },
         )
     }

@@ -39,7 +39,9 @@ pub struct Sighting {
     pub provider: String,
     /// What it holds, where it holds anything.
     pub times: Option<Times>,
-    /// Whether nobody minds when it expires: it is suspended, say, or leaves its target then.
+    /// Whether a person wants nothing done with it.
+    pub is_suspended: bool,
+    /// Whether nobody minds when it expires: it leaves its target then, or it is deleted.
     pub may_expire: bool,
     /// Whether it is Ready.
     pub is_ready: bool,
@@ -108,7 +110,7 @@ impl CensusCollector {
         }
         let help = "Tokens by the reason of their condition Fresh";
         gauges(encoder, ("tokens", help, None), reasons.into_iter())?;
-        let expiries = tokens.iter().filter(|token| !token.may_expire);
+        let expiries = tokens.iter().filter(|token| !token.may_expire && !token.is_suspended);
         let expired = expiries.filter_map(|token| token.times.map(|times| times.expires_at));
         let total = self.metrics.expired_for(expired.filter(|expires_at| *expires_at < now), now);
         let help = "How long targets had an expired token, all together";
@@ -144,7 +146,10 @@ impl CensusCollector {
             token.is_ready && token.times.is_some_and(|times| times.expires_at > now)
         };
         let ready = tokens.iter().map(|token| (of(token), i64::from(is_good(token))));
-        gauges(encoder, ("token_ready", "Whether a good token is in its target", None), ready)
+        gauges(encoder, ("token_ready", "Whether a good token is in its target", None), ready)?;
+        let suspended =
+            tokens.iter().filter(|token| token.is_suspended).map(|token| (of(token), 1));
+        gauges(encoder, ("token_suspended", "Tokens that are suspended", None), suspended)
     }
 }
 
@@ -159,14 +164,18 @@ fn origins(load: &[Load], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     gauges(encoder, ("origin_under_way", help, None), of(|at| at.under_way))?;
     let help = "Accounts at an origin whose circuit breaker is open";
     gauges(encoder, ("origin_circuits_open", help, None), of(|at| at.circuits_open))?;
-    let help = "Requests that limits.requestsPer still allows, of the account that has least";
-    let left = load.iter().flat_map(|at| {
-        at.left.iter().map(|(window, left)| {
-            let window = window.clone();
-            (OfWindow { origin: at.origin.clone(), window }, i64::from(*left))
+    let of = |pick: fn(&(u32, u32)) -> u32| {
+        load.iter().flat_map(move |at| {
+            at.left.iter().map(move |(window, budget)| {
+                let window = window.clone();
+                (OfWindow { origin: at.origin.clone(), window }, i64::from(pick(budget)))
+            })
         })
-    });
-    gauges(encoder, ("origin_budget_left", help, None), left)
+    };
+    let help = "Requests that limits.requestsPer allows";
+    gauges(encoder, ("origin_budget", help, None), of(|budget| budget.1))?;
+    let help = "Requests that limits.requestsPer still allows, of the account that has least";
+    gauges(encoder, ("origin_budget_left", help, None), of(|budget| budget.0))
 }
 
 impl Collector for CensusCollector {

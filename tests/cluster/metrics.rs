@@ -63,6 +63,10 @@ async fn figures_tell_what_is_and_what_was_done_and_go_with_what_they_are_of() {
     );
     let left = format!("tokenward_origin_budget_left{{origin=\"{origin}\",window=\"1h\"}}");
     assert_eq!(value(&left), "1");
+    assert_eq!(value(&left.replace("_left", "")), "3");
+    world.apply(&oauth2_token("idle").replace("spec: {", "spec: {suspend: true, "));
+    let of_idle = format!("namespace=\"{ns}\",name=\"idle\",provider=\"{ns}/p\"");
+    operator.wait_for_figure(&format!("tokenward_token_suspended{{{of_idle}}} 1")).await;
     let created = "tokenward_api_requests_total{verb=\"create\",resource=\"secrets\"}";
     assert_ne!(value(created), "0");
     let told = "tokenward_api_requests_total{verb=\"patch\",resource=\"oauthclienttokens/status\"}";
@@ -81,7 +85,7 @@ async fn figures_tell_what_is_and_what_was_done_and_go_with_what_they_are_of() {
     operator.wait_for_figure(&format!("{left} 0")).await;
 
     // What is gone has no series.
-    world.kubectl(&["delete", "oct", "shop", "other", "third"]);
+    world.kubectl(&["delete", "oct", "shop", "idle", "other", "third"]);
     world.kubectl(&["delete", "oauthprovider", "p"]);
     until_gone(&operator, &format!("tokenward_token_ready{{{of_token}}}")).await;
     until_gone(&operator, &issued).await;

@@ -18,7 +18,7 @@ fn grant(own: &str, namespace: &str) {
     let rules = rules
         .replace("tokenward-system", own)
         .replace("namespace: web", &format!("namespace: {namespace}"))
-        .replace("{name: web}", &format!("{{name: {namespace}}}"));
+        .replace("name: web\n", &format!("name: {namespace}\n"));
     assert!(!rules.contains("kind: Cluster"), "a ClusterRole is not for named namespaces");
     kubectl(&["apply", "-f", "-"], &rules);
 }

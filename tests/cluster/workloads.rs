@@ -164,7 +164,7 @@ async fn pods_that_mount_the_target_are_nudged_and_no_others() {
     // Without the right to do so, the token is kept fresh all the same.
     let message = world.until_condition("shop", ("Fresh", "True", "Refreshed")).await;
     assert!(message.contains("spec.target.nudge: pods that mount Secret"), "{message}");
-    assert!(message.contains("(deploy/rbac-workloads.yaml)"), "{message}");
+    assert!(message.contains("the chart's rbac.nudge, or deploy/rbac-workloads.yaml"), "{message}");
     world.grant_workloads().await;
     world.force("shop", "1").await;
     let nudged = |pod: Option<&Pod>| pod.is_some_and(|p| p.annotations().contains_key(NUDGED_AT));

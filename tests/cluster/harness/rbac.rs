@@ -35,10 +35,10 @@ impl World {
     /// Binds the role of a shipped file in this namespace only.
     fn grant_here(&self, role: &str) {
         let rules = shipped(&format!("rbac-{role}.yaml"));
-        let binding = format!("kind: ClusterRoleBinding\nmetadata: {{name: tokenward-{role}");
+        let binding = format!("kind: ClusterRoleBinding\nmetadata:\n  name: tokenward-{role}\n");
         assert!(rules.contains(&binding), "{rules}");
         let here = format!(
-            "kind: RoleBinding\nmetadata: {{name: tokenward-{role}, namespace: {}",
+            "kind: RoleBinding\nmetadata:\n  name: tokenward-{role}\n  namespace: {}\n",
             self.namespace
         );
         kubectl(&["apply", "--server-side", "-f", "-"], &rules.replace(&binding, &here));
@@ -72,7 +72,7 @@ impl World {
     pub async fn grant_tokens_of(&self, account: &str) {
         let rules = shipped("rbac-service-account.yaml")
             .replace("namespace: web", &format!("namespace: {}", self.namespace))
-            .replace("[shop]", &format!("[{account}]"));
+            .replace("[\"shop\"]", &format!("[{account}]"));
         kubectl(&["apply", "-f", "-"], &rules);
         self.until_allowed(("create", "", "serviceaccounts", "token", account), true).await;
     }
