@@ -15,7 +15,7 @@ CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Watch four tokens being kept fresh: no cluster, ends by itself
@@ -30,10 +30,11 @@ test: ## Everything: format, lints, licences, unit tests, simulator, real API se
 	@hack/test
 
 .PHONY: lint
-lint: ## Format, clippy, licences and bans
+lint: ## Format, clippy, workflows, licences and bans
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	"$$(hack/actionlint/actionlint)" .github/workflows/*.yaml
 	@$(MAKE) --no-print-directory deny
 
 .PHONY: deny
@@ -77,10 +78,27 @@ deploy: ## Write deploy/ anew from the chart
 docs: ## Write the generated pages of docs/ anew
 	TOKENWARD_BLESS=1 cargo test --quiet --locked --test conformance --test local --test chart page_is_current
 
+.PHONY: book
+book: ## docs/ as a book to look at, in target/book
+	@hack/book
+
 .PHONY: cluster
-cluster: ## A real control plane on loopback; kubeconfig and kubectl under target/cluster
-	@hack/cluster/up
+cluster: ## A real control plane on loopback (NODE=1: with a node that runs pods, as root)
+	@hack/cluster/up $(if $(NODE),--node)
 
 .PHONY: cluster-down
 cluster-down: ## End the control plane that `make cluster` started
 	@hack/cluster/down
+
+.PHONY: e2e
+e2e: ## From helm install to a workload that uses tokens, through faults: a node, as root, 20 minutes
+	@hack/e2e full
+
+.PHONY: e2e-short
+e2e-short: ## The part of it that make test runs: two minutes
+	@hack/e2e short
+
+.PHONY: image
+image: ## The image as an OCI archive, without Docker: target/image/tokenward.tar
+	cargo build --release --locked --bin tokenward
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) hack/image/build ghcr.io/tokenward/tokenward:dev target/image/tokenward.tar target/release/tokenward

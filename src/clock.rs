@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
 
 /// How long a timer is trusted to keep pace with the machine's clock: it stands still while the
 /// machine sleeps, and knows nothing of a clock that is set. To look again costs no request.
@@ -48,6 +49,12 @@ impl std::fmt::Debug for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Clock")
     }
+}
+
+/// A clock that nobody can set: it tells how long something has lasted, and nothing else.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
+pub fn steady() -> Instant {
+    Instant::now()
 }
 
 /// Our time as Kubernetes speaks it: whole seconds, for a finer value differs when read back.

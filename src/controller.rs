@@ -2,6 +2,8 @@
 
 mod census;
 mod fan_out;
+mod office;
+mod pauses;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -15,14 +17,15 @@ use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store};
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use crate::act::{Case, ClusterEdge, Engine, Tools, Witness, outline};
+use self::office::{LEADER, Office, STANDBY};
+use self::pauses::Pauses;
+use crate::act::{Case, ClusterEdge, Engine, Tools, outline};
 use crate::api::annotations::Owner;
-use crate::api::{ClusterOAuthClientToken, Delivery, OAuthClientToken};
+use crate::api::{Delivery, OAuthClientToken};
 use crate::clock::Clock;
 use crate::decide::{
     Facts, Holder, Means, Outcome, SecretKey, Snapshot, TargetMeta, holder, is_held,
@@ -30,17 +33,15 @@ use crate::decide::{
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
-use crate::record::{
-    Census, CensusCollector, CopyLedger, Ledger, Metrics, ProviderRecorder, Recorder, Transition,
-};
+use crate::record::{CensusCollector, CopyLedger, Ledger, Metrics, Recorder, Transition};
 use crate::render::{Shape, target_keys};
-use crate::runtime::{Access, Readiness};
+use crate::runtime::{Access, Candidacy, Readiness};
 use crate::watch::{
-    Caches, Known, Listener, Materials, Resolved, Trigger, Triggered, Triggers, WatchSettings,
-    materials, means, shape, triggers,
+    Caches, Known, Materials, Resolved, Trigger, Triggered, Triggers, WatchSettings, materials,
+    means, shape,
 };
 
-/// Until a token is looked at again that could not be read or recorded.
+/// Until it is gone on with what did not come to an end.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The gate that opens once the caches are filled.
@@ -93,82 +94,30 @@ struct Subject {
     trigger: Trigger,
 }
 
-/// What follows from watching.
-struct CacheListener {
-    ledger: Arc<Ledger>,
-    copies: Arc<CopyLedger>,
-    recorder: Arc<Recorder>,
-    providers: Arc<Notify>,
+/// On which cluster a process works, on what of it, and how it comes to act.
+pub struct Place {
+    /// The cluster.
+    pub access: Access,
+    /// What is watched.
+    pub watch: WatchSettings,
+    /// Whether others may act instead.
+    pub candidacy: Candidacy,
 }
 
-impl Listener for CacheListener {
-    fn token_gone(&self, token: &OAuthClientToken) {
-        self.ledger.forget(uid(token));
-        self.recorder.forget(token);
-    }
-
-    fn cluster_token_gone(&self, token: &ClusterOAuthClientToken) {
-        let uid = token.metadata.uid.as_deref().unwrap_or_default();
-        self.ledger.forget(uid);
-        self.copies.forget(uid);
-        self.recorder.forget(token);
-    }
-
-    fn provider_changed(&self) {
-        self.providers.notify_one();
-    }
-}
-
-/// Keeps tokens fresh until `tools.stopping` is cancelled; then ends when what was fetched is
-/// written.
-pub async fn run(
-    access: Access,
-    settings: WatchSettings,
-    tools: Tools,
-    Instruments { metrics, census, readiness }: Instruments,
-) {
-    let client = access.client.clone();
-    let ledger = Arc::new(Ledger::default());
-    let copies = Arc::new(CopyLedger::default());
-    let recorder = Arc::new(Recorder::new(client.clone()));
-    let providers = Arc::new(Notify::new());
-    let listener = CacheListener {
-        ledger: Arc::clone(&ledger),
-        copies: Arc::clone(&copies),
-        recorder: Arc::clone(&recorder),
-        providers: Arc::clone(&providers),
-    };
-    let home = settings.cluster_resource_namespace.clone();
-    let (triggers, triggered) = triggers();
+/// Keeps tokens fresh whenever this process leads, until `tools.stopping` is cancelled; then ends
+/// when what was fetched is written. Who does not lead watches all the same.
+pub async fn run(place: Place, tools: Tools, instruments: Instruments) {
+    let Place { access, watch, candidacy } = place;
     let stopping = tools.stopping.clone();
-    let cluster_kinds = settings.cluster_kinds;
-    let filled = Caches::start(&client, settings, triggers.clone(), Arc::new(listener));
-    let caches = tokio::select! {
-        caches = filled => caches,
+    let office = tokio::select! {
+        office = Office::furnish((access, watch), tools, instruments) => office,
         () = stopping.cancelled() => return,
     };
-    info!(tokens = caches.tokens().state().len(), "caches are filled");
-    readiness.open(CACHES);
-    let clock = tools.clock.clone();
-    let provider_recorder = ProviderRecorder::new(client, clock.clone(), providers);
-    tokio::spawn(provider_recorder.run(Arc::clone(&caches)));
-    let edge = ClusterEdge::new(access, Arc::clone(&caches.secrets)).at_home_in(&home);
-    let context = Arc::new(Context {
-        ledger,
-        copies,
-        recorder,
-        triggers,
-        transport: Arc::clone(&tools.transport),
-        digester: Arc::clone(&tools.digester),
-        resumed_at: clock.now(),
-        clock,
-        engine: Engine::new(edge, tools).watched_by(Arc::clone(&metrics) as Arc<dyn Witness>),
-        metrics,
-        caches,
-    });
-    census.open(Arc::clone(&context) as Arc<dyn Census>);
-    work_on(&context, triggered, (cluster_kinds, stopping)).await;
-    context.engine.catch_up_with_all().await;
+    if matches!(candidacy, Candidacy::Elected(_)) {
+        office.instruments.readiness.open_with(LEADER, STANDBY);
+    }
+    candidacy.serve(&stopping, |over| office.term(over)).await;
+    office.leave().await;
 }
 
 /// Reconciles every kind that there is.
@@ -201,16 +150,25 @@ async fn drive<K, F>(
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
     F: Future<Output = Result<Action, Error>> + Send + 'static,
 {
+    let pauses = Arc::new(Pauses::default());
+    let failed = Arc::clone(&pauses);
     // Triggers come from our own watches. Concurrency is bounded where it costs something: by
     // provider and for the API server, so that one that hangs holds up no other.
     Controller::for_stream(futures::stream::pending(), reader)
         .reconcile_on(triggered)
         .with_config(Config::default())
         .graceful_shutdown_on(stopping.cancelled_owned())
-        .run(reconcile, |_, _: &Error, _| Action::requeue(PAUSE), context)
-        .for_each(|result| async move {
+        .run(
+            reconcile,
+            move |object, _: &Error, context: Arc<Context>| {
+                let object = ObjectRef::from_obj(&*object).to_string();
+                Action::requeue(failed.next(object, context.engine.chance.number()))
+            },
+            context,
+        )
+        .for_each(|result| async {
             match result {
-                Ok(_) => {}
+                Ok((object, _)) => pauses.end(&object.to_string()),
                 Err(controller::Error::ReconcilerFailed(error, token)) => {
                     warn!(%token, %error, "it is tried again");
                 }

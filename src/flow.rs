@@ -13,8 +13,8 @@ use crate::api::OAuthClientToken;
 use crate::api::conditions::{self, Stamp};
 use crate::clock::Clock;
 use crate::decide::{Lesson, Outcome, Plan, decide, meanwhile};
-use crate::error::Error;
-use crate::record::{Ledger, Standing, Transition, status};
+use crate::error::{Class, Error};
+use crate::record::{Ledger, Standing, Transition, status, unread};
 
 /// Decisions in a row for one token before others get a turn; two or three are usual.
 const ROUNDS: usize = 6;
@@ -59,7 +59,13 @@ pub async fn settle<S: Station>(
     token: &Arc<OAuthClientToken>,
 ) -> Result<Option<Duration>, Error> {
     for _ in 0..ROUNDS {
-        let case = station.case(token).await?;
+        let case = match station.case(token).await {
+            Ok(case) => case,
+            Err(error) => {
+                tell_unread(station, token, &error).await?;
+                return Err(error);
+            }
+        };
         let now = station.clock().now();
         match decide(&case.snapshot, now, station.engine().chance.number()) {
             Plan::Wait { until, next_attempt_at, verdicts } => {
@@ -128,6 +134,25 @@ fn learn<S: Station>(station: &S, case: &Case, outcome: Outcome) {
         undone_by: case.snapshot.target.as_ref().and_then(|target| target.editor.as_deref()),
     };
     station.ledger().learn(uid(&case.snapshot.token), outcome, lesson);
+}
+
+/// Tells that nothing is known of a token because a right is missing. Anything else passes, and is
+/// not worth a word in the status.
+async fn tell_unread<S: Station>(
+    station: &S,
+    token: &OAuthClientToken,
+    error: &Error,
+) -> Result<(), Error> {
+    if error.class() != Class::Permanent {
+        return Ok(());
+    }
+    let before = token.status.clone().unwrap_or_default();
+    let stamp = Stamp { now: station.clock().now(), generation: token.metadata.generation };
+    let after = unread(&before, error, stamp);
+    match after == before {
+        true => Ok(()),
+        false => station.record(token, Transition { before: &before, after: &after }).await,
+    }
 }
 
 async fn write_down<S: Station>(

@@ -9,13 +9,20 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::oauth::{AddressPolicy, Cidr, Timeouts, TransportSettings};
-use crate::runtime::LogFormat;
+use crate::runtime::{LeaseSettings, LeaseTimes, LogFormat};
 use crate::watch::{AllowedHost, NamespacedProviders, ProviderPolicy, Scope, WatchSettings};
 
 /// Resolving and connecting to a provider, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A whole token request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Those of Kubernetes' own controllers: an API server that is away for less deposes nobody.
+const LEASE: LeaseTimes = LeaseTimes {
+    duration: Duration::from_secs(15),
+    renew_deadline: Duration::from_secs(10),
+    retry_period: Duration::from_secs(2),
+};
 
 /// Where the platform's own credentials lie where there is no operator with a namespace of its
 /// own.
@@ -88,9 +95,57 @@ pub struct ControllerArgs {
     /// or *.example.com
     #[arg(long, value_name = "HOST", env = "TOKENWARD_ALLOWED_HOSTS", value_delimiter = ',')]
     pub allowed_hosts: Vec<AllowedHost>,
+    /// Which of several acts
+    #[command(flatten)]
+    pub election: ElectionArgs,
     /// Serve /livez, /readyz and /metrics at this address, as 0.0.0.0:8080; nowhere by default
     #[arg(long, value_name = "IP:PORT", env = "TOKENWARD_ADMIN_ADDRESS")]
     pub admin_address: Option<SocketAddr>,
+}
+
+/// Flags of `controller` for more than one of them.
+#[derive(Args, Clone, Debug)]
+pub struct ElectionArgs {
+    /// Act only while holding a Lease, so that several can run and one acts
+    #[arg(long, env = "TOKENWARD_LEADER_ELECT")]
+    pub leader_elect: bool,
+    /// Where the Lease is; --cluster-resource-namespace by default
+    #[arg(long, value_name = "NS", env = "TOKENWARD_LEADER_ELECTION_NAMESPACE")]
+    pub leader_election_namespace: Option<String>,
+    /// Others take over when the Lease was not renewed for so long
+    #[arg(long, value_name = "SECONDS", env = "TOKENWARD_LEADER_ELECTION_LEASE_DURATION", default_value_t = LEASE.duration.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub leader_election_lease_duration: u64,
+    /// A leader that could not renew the Lease for so long begins nothing any more
+    #[arg(long, value_name = "SECONDS", env = "TOKENWARD_LEADER_ELECTION_RENEW_DEADLINE", default_value_t = LEASE.renew_deadline.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub leader_election_renew_deadline: u64,
+    /// The Lease is renewed, or tried for, this often
+    #[arg(long, value_name = "SECONDS", env = "TOKENWARD_LEADER_ELECTION_RETRY_PERIOD", default_value_t = LEASE.retry_period.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub leader_election_retry_period: u64,
+}
+
+impl ElectionArgs {
+    fn times(&self) -> Result<LeaseTimes, String> {
+        let (duration, deadline) =
+            (self.leader_election_lease_duration, self.leader_election_renew_deadline);
+        let retry = self.leader_election_retry_period;
+        if deadline >= duration {
+            return Err(format!(
+                "--leader-election-renew-deadline ({deadline}) must be less than \
+                 --leader-election-lease-duration ({duration}): a leader has to stop before another begins"
+            ));
+        }
+        if retry >= deadline {
+            return Err(format!(
+                "--leader-election-retry-period ({retry}) must be less than \
+                 --leader-election-renew-deadline ({deadline}): a renewal that fails is tried again"
+            ));
+        }
+        Ok(LeaseTimes {
+            duration: Duration::from_secs(duration),
+            renew_deadline: Duration::from_secs(deadline),
+            retry_period: Duration::from_secs(retry),
+        })
+    }
 }
 
 /// Validated settings of `controller`.
@@ -100,6 +155,7 @@ pub struct ControllerSettings {
     pub transport: TransportSettings,
     /// Where probes and metrics are served.
     pub admin_address: Option<SocketAddr>,
+    lease: Option<(Option<String>, LeaseTimes)>,
     scopes: Vec<Scope>,
     cluster_kinds: bool,
     cluster_resource_namespace: Option<String>,
@@ -110,7 +166,10 @@ impl ControllerArgs {
     /// Checks the arguments.
     pub fn validate(self, common: &CommonArgs) -> Result<ControllerSettings, String> {
         let mut namespaces = self.namespace;
-        for namespace in namespaces.iter().chain(&self.cluster_resource_namespace) {
+        let election = self.election;
+        let times = election.times()?;
+        let named = [&self.cluster_resource_namespace, &election.leader_election_namespace];
+        for namespace in namespaces.iter().chain(named.into_iter().flatten()) {
             if !is_namespace(namespace) {
                 return Err(format!(
                     "{namespace:?} is not a namespace's name: lower-case letters, digits and -, at most 63"
@@ -123,6 +182,7 @@ impl ControllerArgs {
         Ok(ControllerSettings {
             transport: common.transport(),
             admin_address: self.admin_address,
+            lease: election.leader_elect.then_some((election.leader_election_namespace, times)),
             cluster_kinds: everywhere || self.cluster_kinds,
             scopes: match everywhere {
                 true => vec![Scope::All],
@@ -147,6 +207,13 @@ impl ControllerSettings {
             cluster_resource_namespace: namespace.unwrap_or_else(|| own.to_owned()),
             providers: self.providers.clone(),
         }
+    }
+
+    /// The Lease to be held, where that is asked for, by an operator whose credentials and keys are
+    /// in `home`.
+    pub fn lease(&self, home: &str) -> Option<LeaseSettings> {
+        let (namespace, times) = self.lease.clone()?;
+        Some(LeaseSettings { namespace: namespace.unwrap_or_else(|| home.to_owned()), times })
     }
 }
 
@@ -249,6 +316,24 @@ mod tests {
         let watch = settings(&args).unwrap().watch("own");
         assert!(watch.cluster_kinds);
         assert_eq!(watch.cluster_resource_namespace, "platform");
+    }
+
+    #[test]
+    fn a_lease_is_held_where_it_is_asked_for() {
+        assert_eq!(settings(&[]).unwrap().lease("own"), None);
+        let own = LeaseSettings { namespace: "own".to_owned(), times: LEASE };
+        assert_eq!(settings(&["--leader-elect"]).unwrap().lease("own"), Some(own));
+        let elsewhere = ["--leader-elect", "--leader-election-namespace", "leases"];
+        let lease = settings(&elsewhere).unwrap().lease("own");
+        assert_eq!(lease.unwrap().namespace, "leases");
+    }
+
+    #[test]
+    fn a_leader_that_would_stop_too_late_is_refused() {
+        let told = settings(&["--leader-election-lease-duration", "10"]).unwrap_err();
+        assert!(told.contains("--leader-election-renew-deadline (10) must be less"), "{told}");
+        let told = settings(&["--leader-election-retry-period", "10"]).unwrap_err();
+        assert!(told.contains("--leader-election-retry-period (10) must be less"), "{told}");
     }
 
     #[test]

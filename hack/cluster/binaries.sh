@@ -5,10 +5,12 @@
 #   2. the official release
 #   3. a build from Go modules
 #
-# The versions have one source: the go.mod of each group (kubernetes/, etcd/).
+# The versions have one source: the go.mod of each group (kubernetes/, etcd/, containerd/, runc/, cni/).
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/tokenward/cluster
-KUBERNETES_BINARIES=(kube-apiserver kube-controller-manager kubectl)
+# Each with what its archive or its build brings; a node's only where one is wanted.
+CONTROL_PLANE_BINARIES=(etcd kube-apiserver kube-controller-manager kubectl)
+NODE_BINARIES=(kube-scheduler kubelet containerd containerd-shim-runc-v2 ctr runc ptp host-local pause node-proxy)
 
 case $(uname -sm) in
 "Linux x86_64") ARCH=amd64 ;;
@@ -26,30 +28,67 @@ version_in() { # GROUP MODULE
 
 KUBERNETES_VERSION=$(version_in kubernetes k8s.io/kubernetes)
 ETCD_VERSION=$(version_in etcd go.etcd.io/etcd/server/v3)
+CONTAINERD_VERSION=$(version_in containerd github.com/containerd/containerd/v2)
+CNI_VERSION=$(version_in cni github.com/containernetworking/plugins)
+# This project's own.
+NODE_VERSION=v0
+RUNC_VERSION=$(version_in runc github.com/opencontainers/runc)
 
-group_of() { if [[ $1 == etcd ]]; then echo etcd; else echo kubernetes; fi; }
-version_of() { if [[ $1 == etcd ]]; then echo "$ETCD_VERSION"; else echo "$KUBERNETES_VERSION"; fi; }
+group_of() { # BINARY
+    case $1 in
+    etcd | runc) echo "$1" ;;
+    containerd | containerd-shim-runc-v2 | ctr) echo containerd ;;
+    ptp | host-local) echo cni ;;
+    pause | node-proxy) echo node ;;
+    *) echo kubernetes ;;
+    esac
+}
+
+version_of() { # GROUP
+    local variable=${1^^}_VERSION
+    printf '%s' "${!variable}"
+}
 
 package_of() { # BINARY
-    if [[ $1 == etcd ]]; then echo go.etcd.io/etcd/server/v3; else echo "k8s.io/kubernetes/cmd/$1"; fi
+    case $1 in
+    etcd) echo go.etcd.io/etcd/server/v3 ;;
+    runc) echo github.com/opencontainers/runc ;;
+    containerd | containerd-shim-runc-v2 | ctr) echo "github.com/containerd/containerd/v2/cmd/$1" ;;
+    ptp) echo github.com/containernetworking/plugins/plugins/main/ptp ;;
+    host-local) echo github.com/containernetworking/plugins/plugins/ipam/host-local ;;
+    pause | node-proxy) echo "./$1" ;;
+    *) echo "k8s.io/kubernetes/cmd/$1" ;;
+    esac
 }
 
 # A Go build knows no release version by itself: without these, clients see v0.0.0.
 ldflags_of() { # GROUP
     local flags="-s -w" package=k8s.io/component-base/version major minor
-    if [[ $1 == kubernetes ]]; then
+    case $1 in
+    kubernetes)
         IFS=. read -r major minor _ <<<"${KUBERNETES_VERSION#v}"
         flags+=" -X $package.gitVersion=$KUBERNETES_VERSION -X $package.gitMajor=$major -X $package.gitMinor=$minor"
-    fi
+        ;;
+    containerd) flags+=" -X github.com/containerd/containerd/v2/version.Version=$CONTAINERD_VERSION" ;;
+    runc) flags+=" -X main.version=${RUNC_VERSION#v}" ;;
+    esac
     printf '%s' "$flags"
+}
+
+# What else the compiler is told; runc has to be C in part, and refuses pods without libseccomp.
+tags_of() { # GROUP
+    case $1 in
+    containerd) echo no_btrfs,no_devmapper,no_zfs,no_aufs ;;
+    runc) echo seccomp,runc_nocriu,netgo,osusergo ;;
+    esac
 }
 
 # Keyed by everything that decides what the binary is, so that a changed pin never meets an old file.
 cache_dir() { # GROUP
     local key
     key=$({
-        cat "$HERE/$1/go.mod" "$HERE/$1/go.sum"
-        printf '%s %s' "$ARCH" "$(ldflags_of "$1")"
+        find "$HERE/$1" -type f | LC_ALL=C sort | xargs cat
+        printf '%s %s' "$ARCH" "$(ldflags_of "$1")$(tags_of "$1")"
     } | sha256sum)
     printf '%s/%s-%s-%s' "$CACHE" "$1" "$(version_of "$1")" "${key:0:12}"
 }
@@ -104,6 +143,55 @@ download_kubernetes() { # BINARY TEMP
     keep "$2/$1" "$1"
 }
 
+# All three binaries are in one archive: the first that is asked for brings the others.
+download_containerd() { # BINARY TEMP
+    local version=${CONTAINERD_VERSION#v} name binary
+    name=containerd-static-$version-linux-$ARCH.tar.gz
+    local url=https://github.com/containerd/containerd/releases/download/$CONTAINERD_VERSION/$name
+    reachable "$url.sha256sum" || { echo "github.com cannot be reached" && return 1; }
+    if ! get "$url.sha256sum" "$2/$name.sha256sum" || ! get "$url" "$2/$name"; then
+        echo "the download failed"
+        return 1
+    fi
+    matches "$2/$name" "$(awk '{ print $1; exit }' "$2/$name.sha256sum")" ||
+        { echo "the download has the wrong checksum" && return 1; }
+    tar -xzf "$2/$name" -C "$2" bin/containerd bin/containerd-shim-runc-v2 bin/ctr ||
+        { echo "the archive does not hold what it should" && return 1; }
+    for binary in containerd containerd-shim-runc-v2 ctr; do keep "$2/bin/$binary" "$binary"; done
+}
+
+# The same.
+download_cni() { # BINARY TEMP
+    local name=cni-plugins-linux-$ARCH-$CNI_VERSION.tgz binary
+    local url=https://github.com/containernetworking/plugins/releases/download/$CNI_VERSION/$name
+    reachable "$url.sha256" || { echo "github.com cannot be reached" && return 1; }
+    if ! get "$url.sha256" "$2/$name.sha256" || ! get "$url" "$2/$name"; then
+        echo "the download failed"
+        return 1
+    fi
+    matches "$2/$name" "$(awk '{ print $1; exit }' "$2/$name.sha256")" ||
+        { echo "the download has the wrong checksum" && return 1; }
+    tar -xzf "$2/$name" -C "$2" ./ptp ./host-local || { echo "the archive does not hold what it should" && return 1; }
+    for binary in ptp host-local; do keep "$2/$binary" "$binary"; done
+}
+
+download_node() { # BINARY TEMP
+    echo "there is none: it is this project's own"
+    return 1
+}
+
+download_runc() { # BINARY TEMP
+    local base=https://github.com/opencontainers/runc/releases/download/$RUNC_VERSION
+    reachable "$base/runc.sha256sum" || { echo "github.com cannot be reached" && return 1; }
+    if ! get "$base/runc.sha256sum" "$2/runc.sha256sum" || ! get "$base/runc.$ARCH" "$2/runc"; then
+        echo "the download failed"
+        return 1
+    fi
+    matches "$2/runc" "$(awk -v file="runc.$ARCH" '$2 == file { print $1 }' "$2/runc.sha256sum")" ||
+        { echo "the download has the wrong checksum" && return 1; }
+    keep "$2/runc" runc
+}
+
 download_etcd() { # BINARY TEMP
     local base=https://github.com/etcd-io/etcd/releases/download/$ETCD_VERSION
     local name=etcd-$ETCD_VERSION-linux-$ARCH sum
@@ -118,17 +206,38 @@ download_etcd() { # BINARY TEMP
     keep "$2/$name/etcd" "$1"
 }
 
+# runc is linked with libseccomp. Where its development files are not installed, Debian's package of
+# them is unpacked beside the build, under apt's own check of its signature and checksum.
+libseccomp() { # TEMP: sets where pkg-config looks
+    if pkg-config --exists libseccomp 2>/dev/null; then return 0; fi
+    local root=$1/libseccomp
+    mkdir "$root"
+    if ! (cd "$root" && apt-get download -o APT::Sandbox::User=root libseccomp-dev && dpkg-deb -x ./*.deb .) >>"$1/build.log" 2>&1; then
+        warn "runc needs libseccomp's development files: install libseccomp-dev (libseccomp-devel) and pkg-config"
+        return 1
+    fi
+    # They point to a shared library that need not be there; the static one is.
+    find "$root" -name 'libseccomp.so*' -delete
+    PKG_CONFIG_LIBDIR=$(find "$root" -type d -name pkgconfig)
+    PKG_CONFIG_SYSROOT_DIR=$root
+    export PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
+}
+
 # One `go build` for all binaries of a group that are missing: they share most of their packages.
 build() { # GROUP TEMP BINARY...
     # In a folder of its own: go refuses to write over what a failed download left.
     mkdir "$2/built"
-    local group=$1 temp=$2 binary packages=() status=0 began=$SECONDS report=60
+    local group=$1 temp=$2 binary packages=() status=0 began=$SECONDS report=60 cgo=0
     shift 2
+    if [[ $group == runc ]]; then
+        cgo=1
+        libseccomp "$temp" || return 1
+    fi
     for binary in "$@"; do packages+=("$(package_of "$binary")"); done
     # Settings of the user's (a vendor directory, a workspace) are about other modules than this one.
-    (cd "$HERE/$group" && CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly GOOS=linux GOARCH=$ARCH \
-        exec nice go build -v -trimpath -buildvcs=false -ldflags "$(ldflags_of "$group")" -o "$temp/built/" "${packages[@]}") \
-        >"$temp/build.log" 2>&1 &
+    (cd "$HERE/$group" && CGO_ENABLED=$cgo GOWORK=off GOFLAGS=-mod=readonly GOOS=linux GOARCH=$ARCH \
+        exec nice go build -v -trimpath -buildvcs=false -tags "$(tags_of "$group")" -ldflags "$(ldflags_of "$group")" -o "$temp/built/" "${packages[@]}") \
+        >>"$temp/build.log" 2>&1 &
     BUILD_PID=$!
     # A quarter of an hour of silence looks like a hang.
     while kill -0 "$BUILD_PID" 2>/dev/null; do
@@ -166,22 +275,22 @@ bring() { # GROUP BINARY...
             why="no curl here"
         # Not in a subshell: reachable remembers what it has learnt.
         elif "download_$group" "$binary" "$temp" >"$temp/why"; then
-            say "$binary $(version_of "$binary"): official release, checksum verified"
+            say "$binary $(version_of "$(group_of "$binary")"): official release, checksum verified"
             continue
         else
             why=$(<"$temp/why")
         fi
-        say "$binary $(version_of "$binary"): not from the official release ($why)"
+        say "$binary $(version_of "$(group_of "$binary")"): not from the official release ($why)"
         missing+=("$binary")
     done
     if ((${#missing[@]} > 0)); then
         command -v go >/dev/null || die "no way to get ${missing[*]}. Tried: the cache ($dir), the official release
   ($why), a build from Go modules (no Go here). Let this machine reach dl.k8s.io and github.com
   (and have curl), or install Go 1.26 or later, or put the binaries into the cache by hand."
-        say "building ${missing[*]} from Go modules$([[ $group == etcd ]] || echo ': the first time takes 6 to 15 minutes on two cores')"
+        say "building ${missing[*]} from Go modules$([[ $group != kubernetes ]] || echo ': the first time takes 6 to 15 minutes on two cores')"
         local began=$SECONDS
         build "$group" "$temp" "${missing[@]}" || die "the build of ${missing[*]} failed"
-        say "${missing[*]} $(version_of "${missing[0]}"): built from Go modules in $((SECONDS - began)) s"
+        say "${missing[*]} $(version_of "$group"): built from Go modules in $((SECONDS - began)) s"
     fi
     rm -rf "$temp"
 }
@@ -193,16 +302,17 @@ clean_binaries() { # for the caller's exit trap
     ((${#TEMP_DIRS[@]} == 0)) || rm -rf "${TEMP_DIRS[@]}"
 }
 
-fetch_binaries() {
-    local binary missing=0
-    for binary in etcd "${KUBERNETES_BINARIES[@]}"; do
+fetch_binaries() { # BINARY...
+    local binary group missing=()
+    for binary in "$@"; do
+        group=$(group_of "$binary")
         if [[ -x $(cached "$binary") ]]; then
-            say "$binary $(version_of "$binary"): cache"
+            say "$binary $(version_of "$group"): cache"
         else
-            missing=1
+            missing+=("$binary")
         fi
     done
-    ((missing)) || return 0
+    ((${#missing[@]} > 0)) || return 0
 
     mkdir -p "$CACHE"
     exec 8>"$CACHE/lock"
@@ -210,7 +320,12 @@ fetch_binaries() {
         say "another run is filling $CACHE, waiting for it"
         flock 8
     fi
-    bring etcd etcd
-    bring kubernetes "${KUBERNETES_BINARIES[@]}"
+    for group in etcd kubernetes containerd runc cni node; do
+        local wanted=()
+        for binary in "${missing[@]}"; do
+            if [[ $(group_of "$binary") == "$group" ]]; then wanted+=("$binary"); fi
+        done
+        ((${#wanted[@]} == 0)) || bring "$group" "${wanted[@]}"
+    done
     exec 8>&-
 }

@@ -3,18 +3,20 @@
 # Everything here is made once and kept; `down --purge` throws it away.
 
 PKI=$STATE/pki
+SERVICE_ADDRESS=10.96.0.1 # the first of --service-cluster-ip-range
 
 new_key() { # FILE
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1" 2>/dev/null
 }
 
 # Signs pki/NAME.crt for SUBJECT (openssl's spelling, /O=…/CN=…). USAGE is serverAuth, clientAuth or
-# both; a server's certificate is good for loopback only.
+# both; a server's certificate is good for loopback, and for the address of the Service `kubernetes`.
 issue() { # NAME SUBJECT USAGE
     local name=$1 subject=$2 usage=$3 names=
-    [[ ! -s $PKI/$name.crt ]] || return 0
     [[ $usage != *serverAuth* ]] ||
-        names="subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:kubernetes.default.svc"
+        names="subjectAltName=IP:127.0.0.1,IP:$SERVICE_ADDRESS,DNS:localhost,DNS:kubernetes.default.svc"
+    # One that an earlier version of this issued may lack a name.
+    if [[ -s $PKI/$name.crt && -s $PKI/$name.names && $(<"$PKI/$name.names") == "$names" ]]; then return 0; fi
     new_key "$PKI/$name.key"
     openssl req -new -key "$PKI/$name.key" -subj "$subject" -out "$PKI/$name.csr"
     printf '%s\n' "keyUsage=critical,digitalSignature" "extendedKeyUsage=$usage" "$names" >"$PKI/$name.ext"
@@ -22,6 +24,8 @@ issue() { # NAME SUBJECT USAGE
         -set_serial "0x$(openssl rand -hex 8)" -extfile "$PKI/$name.ext" -out "$PKI/$name.crt.new" 2>/dev/null
     mv "$PKI/$name.crt.new" "$PKI/$name.crt"
     rm -f "$PKI/$name.csr" "$PKI/$name.ext"
+    # With a newline, so that it is never empty.
+    printf '%s\n' "$names" >"$PKI/$name.names"
 }
 
 make_certificates() {
@@ -42,7 +46,15 @@ make_certificates() {
     issue apiserver /CN=kube-apiserver serverAuth
     issue controller-manager-serving /CN=kube-controller-manager serverAuth
     issue controller-manager /CN=system:kube-controller-manager clientAuth
+    issue apiserver-kubelet /O=system:masters/CN=kube-apiserver-kubelet-client clientAuth
     issue admin /O=system:masters/CN=tokenward-admin clientAuth
+}
+
+make_node_certificates() {
+    issue scheduler-serving /CN=kube-scheduler serverAuth
+    issue scheduler /CN=system:kube-scheduler clientAuth
+    issue kubelet-serving /CN=kubelet serverAuth
+    issue kubelet "/O=system:nodes/CN=system:node:$NODE_NAME" clientAuth
 }
 
 # A kubeconfig with everything inside, so that it may be copied. Written anew at each start, since the

@@ -2,8 +2,11 @@
 # Sourced by up and down: where things lie, what a part is, how one is started and ended.
 
 # What this cluster consists of, in the order of starting; down goes the other way.
+# A node's parts are there only where one is asked for.
+CONTROL_PLANE=(etcd kube-apiserver kube-controller-manager)
+NODE=(kube-scheduler containerd node-proxy kubelet)
 # shellcheck disable=SC2034 # read by up and down
-PARTS=(etcd kube-apiserver kube-controller-manager)
+PARTS=("${CONTROL_PLANE[@]}" "${NODE[@]}")
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 CHECKOUT=$(cd "$HERE/../.." && pwd -P)
@@ -73,8 +76,11 @@ start_daemon() { # NAME ARGS...
             if ((fd > 2 && fd != 255)); then eval "exec $fd>&-"; fi
         done
         cd "$STATE"
+        launcher_of "$name"
+        # What a node writes is also for containers of other users; the state around it is closed.
+        if ((${#LAUNCHER[@]} > 0)); then umask 022; fi
         # Not a process group leader here, so setsid does not fork and the pid stays $!.
-        exec setsid "$STATE/bin/$name" "$@" </dev/null >"$log" 2>&1
+        exec setsid "${LAUNCHER[@]}" "$STATE/bin/$name" "$@" </dev/null >"$log" 2>&1
     ) &
     local pid=$! tries
     printf '%s\n' "$pid" >"$STATE/run/$name.pid"

@@ -3,10 +3,8 @@
 
 # --- ports ---
 # Chosen at a part's first start and kept, unless somebody else has taken one in the meantime.
-ETCD_PORT=
-ETCD_PEER_PORT=
-APISERVER_PORT=
-CONTROLLER_MANAGER_PORT=
+PORTS=(ETCD_PORT ETCD_PEER_PORT APISERVER_PORT CONTROLLER_MANAGER_PORT SCHEDULER_PORT KUBELET_PORT)
+for variable in "${PORTS[@]}"; do printf -v "$variable" ''; done
 
 load_ports() {
     # shellcheck source=/dev/null
@@ -15,7 +13,7 @@ load_ports() {
 
 save_ports() {
     local variable
-    for variable in ETCD_PORT ETCD_PEER_PORT APISERVER_PORT CONTROLLER_MANAGER_PORT; do
+    for variable in "${PORTS[@]}"; do
         printf '%s=%s\n' "$variable" "${!variable}"
     done >"$STATE/ports.new"
     mv -f "$STATE/ports.new" "$STATE/ports"
@@ -44,7 +42,7 @@ choose_ports() { # VARIABLE...
 
 port_is_chosen() { # VARIABLE PORT: for another variable
     local other
-    for other in ETCD_PORT ETCD_PEER_PORT APISERVER_PORT CONTROLLER_MANAGER_PORT; do
+    for other in "${PORTS[@]}"; do
         if [[ $other != "$1" && ${!other} == "$2" ]]; then return 0; fi
     done
     return 1
@@ -55,6 +53,8 @@ ports_of() { # PART: the names of the variables
     etcd) echo ETCD_PORT ETCD_PEER_PORT ;;
     kube-apiserver) echo APISERVER_PORT ;;
     kube-controller-manager) echo CONTROLLER_MANAGER_PORT ;;
+    kube-scheduler) echo SCHEDULER_PORT ;;
+    node-proxy) echo KUBELET_PORT ;;
     esac
 }
 
@@ -96,6 +96,11 @@ arguments_of() { # PART
             --service-cluster-ip-range=10.96.0.0/16
             # An endpoint on loopback is refused, and nothing here reads it.
             --endpoint-reconciler-type=none
+            # Of a node: its logs, exec and port-forward. It is named localhost and listens there.
+            --kubelet-preferred-address-types=Hostname
+            --kubelet-certificate-authority="$PKI/ca.crt"
+            --kubelet-client-certificate="$PKI/apiserver-kubelet.crt"
+            --kubelet-client-key="$PKI/apiserver-kubelet.key"
             --profiling=false
         )
         ;;
@@ -118,6 +123,37 @@ arguments_of() { # PART
             --profiling=false
         )
         ;;
+    kube-scheduler)
+        ARGS=(
+            --bind-address=127.0.0.1 --secure-port="$SCHEDULER_PORT"
+            --master="https://127.0.0.1:$APISERVER_PORT"
+            --kubeconfig="$STATE/run/scheduler.kubeconfig"
+            --tls-cert-file="$PKI/scheduler-serving.crt"
+            --tls-private-key-file="$PKI/scheduler-serving.key"
+            --leader-elect=false
+            --profiling=false
+        )
+        ;;
+    node-proxy)
+        ARGS=(
+            "$(network_of containerd)"
+            # Pods and kubelet to the API server, the API server to kubelet.
+            "out,$SERVICE_ADDRESS:443,127.0.0.1:$APISERVER_PORT"
+            "out,127.0.0.1:$APISERVER_PORT,127.0.0.1:$APISERVER_PORT"
+            "in,127.0.0.1:$KUBELET_PORT,127.0.0.1:$KUBELET_PORT"
+        )
+        ;;
+    containerd) ARGS=(--config "$STATE/run/containerd.toml") ;;
+    kubelet)
+        ARGS=(
+            --config="$STATE/run/kubelet.yaml"
+            --kubeconfig="$STATE/run/kubelet.kubeconfig"
+            --hostname-override="$NODE_NAME"
+            --node-ip="$NODE_ADDRESS"
+            --root-dir="$STATE/kubelet"
+            --cert-dir="$STATE/kubelet/pki"
+        )
+        ;;
     *) die "no such part: $1" ;;
     esac
 }
@@ -128,6 +164,10 @@ signature_of() { # PART
     dir=$(cache_dir "$(group_of "$1")")
     arguments_of "$1"
     printf '%s\n' "${dir##*/}" "${ARGS[@]}"
+    case $1 in
+    containerd) containerd_config ;;
+    kubelet) kubelet_config ;;
+    esac
 }
 
 runs_as_wanted() { # PART
@@ -150,5 +190,9 @@ is_well() { # PART
         raw "$CONTROLLER_MANAGER_PORT" /healthz &&
             raw "$APISERVER_PORT" /api/v1/namespaces/default/serviceaccounts/default
         ;;
+    kube-scheduler) raw "$SCHEDULER_PORT" /healthz ;;
+    containerd) "$STATE/bin/ctr" --address "$CONTAINERD_SOCKET" --timeout 2s version ;;
+    node-proxy) listens "$KUBELET_PORT" ;;
+    kubelet) node_is_ready ;;
     esac
 }

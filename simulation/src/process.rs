@@ -8,9 +8,9 @@ use chrono::TimeDelta;
 use kube::{Client, Config};
 use tokenward::act::Tools;
 use tokenward::clock::Clock;
-use tokenward::controller::{self, Instruments};
+use tokenward::controller::{self, Instruments, Place};
 use tokenward::oauth::{AddressPolicy, Digester, Timeouts, Transport, TransportSettings};
-use tokenward::runtime::{Access, Chance, cluster_key};
+use tokenward::runtime::{Access, Candidacy, Chance, Lead, cluster_key};
 use tokenward::watch::{ProviderPolicy, Scope, WatchSettings};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -94,6 +94,7 @@ impl Process {
                 true
             }),
             stopping: CancellationToken::new(),
+            lead: Lead::unopposed(),
         };
         let watch = WatchSettings {
             scopes: vec![Scope::All],
@@ -102,7 +103,9 @@ impl Process {
             providers: ProviderPolicy::default(),
         };
         let instruments = Instruments::new(&tools.clock);
-        controller::run(Access { client, anonymous }, watch, tools, instruments).await;
+        let access = Access { client, anonymous };
+        let place = Place { access, watch, candidacy: Candidacy::Unopposed };
+        controller::run(place, tools, instruments).await;
     }
 
     /// Timers are the world's own, so they keep pace with this for ever; yet every hour it is

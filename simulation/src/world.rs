@@ -107,7 +107,9 @@ impl World {
     pub fn ask(&self, ask: &Ask, process: Option<&Process>) -> Reply {
         let now = self.now();
         let mut api = self.api.lock().expect("no panic");
-        api.now = rfc3339(instant(now));
+        if ask.is_write() {
+            api.now = rfc3339(instant(now));
+        }
         let (mut reply, written) = match self.plan.sabotage {
             Some(Sabotage::NothingKept) => api.handle(&crate::sabotage::emptied(ask)),
             _ => api.handle(ask),

@@ -1,4 +1,4 @@
-//! The endpoints of the system `oauth2` beside the one that issues tokens.
+//! The endpoints beside those that issue tokens.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +13,8 @@ pub enum Endpoint {
     Revocation,
     /// RFC 8414 and `OpenID` Connect Discovery, at `/.well-known/…`.
     Discovery,
+    /// A resource server (RFC 6750), at `/resource`: lets in whoever has a good token of any system.
+    Resource,
 }
 
 impl Endpoint {
@@ -21,6 +23,7 @@ impl Endpoint {
         match self {
             Self::Revocation => "revocation",
             Self::Discovery => "discovery",
+            Self::Resource => "resource",
         }
     }
 }
@@ -33,14 +36,14 @@ impl fmt::Display for Endpoint {
 
 /// There is no endpoint of this name.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("no endpoint `{0}`; there are revocation and discovery")]
+#[error("no endpoint `{0}`; there are revocation, discovery and resource")]
 pub struct UnknownEndpoint(String);
 
 impl FromStr for Endpoint {
     type Err = UnknownEndpoint;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        [Self::Revocation, Self::Discovery]
+        [Self::Revocation, Self::Discovery, Self::Resource]
             .into_iter()
             .find(|endpoint| endpoint.name() == name)
             .ok_or_else(|| UnknownEndpoint(name.to_owned()))

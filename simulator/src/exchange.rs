@@ -15,6 +15,7 @@ use crate::incoming::Incoming;
 use crate::judged::Judged;
 use crate::log::{Outcome, Recorded};
 use crate::reply::Reply;
+use crate::resource::{self, PATH};
 use crate::state::{State, Turn};
 use crate::systems::{self, Answer, Refusal, Route, System};
 use crate::tokens::{Terms, Tokens};
@@ -23,6 +24,8 @@ use crate::tokens::{Terms, Tokens};
 pub(crate) struct Exchange {
     pub(crate) reply: Reply,
     pub(crate) delivery: Delivery,
+    /// Its number in the log; `None` for one that is not recorded.
+    pub(crate) number: Option<u64>,
 }
 
 /// Answers a request to any path but the control API's, and records it.
@@ -31,6 +34,7 @@ pub(crate) fn answer(state: &State, request: &Incoming) -> Result<Exchange, Unsp
         Some(Place::Token(route)) => token_request(state, request, &route),
         Some(Place::Revocation) => revocation(state, request),
         Some(Place::Discovery(document)) => discovery(state, request, document),
+        Some(Place::Resource) => resource(state, request),
         None => Ok(refuse_unrouted(state, request, &Refusal::no_such_path())),
     }
 }
@@ -39,6 +43,7 @@ enum Place {
     Token(Route),
     Revocation,
     Discovery(Document),
+    Resource,
 }
 
 fn place(state: &State, path: &str) -> Option<Place> {
@@ -49,6 +54,9 @@ fn place(state: &State, path: &str) -> Option<Place> {
     if path == REVOCATION {
         return Some(Place::Revocation);
     }
+    if path == PATH {
+        return Some(Place::Resource);
+    }
     if path == policy.discovery.token_path {
         return Some(Place::Token(Route { system: System::Oauth2, segment: String::new() }));
     }
@@ -58,18 +66,19 @@ fn place(state: &State, path: &str) -> Option<Place> {
 
 /// Refuses, and records, a request that belongs to no system.
 pub(crate) fn refuse_unrouted(state: &State, request: &Incoming, refusal: &Refusal) -> Exchange {
-    let exchange = Exchange { reply: refusal.oauth(), delivery: Delivery::default() };
+    let reply = refusal.oauth();
     let mut entry = recorded(state, request);
     match place(state, &request.path) {
         Some(Place::Token(route)) => entry.system = Some(route.system),
         Some(Place::Revocation) => entry.endpoint = Some(Endpoint::Revocation),
         Some(Place::Discovery(_)) => entry.endpoint = Some(Endpoint::Discovery),
+        Some(Place::Resource) => entry.endpoint = Some(Endpoint::Resource),
         None => {}
     }
-    entry.status = Some(exchange.reply.status.as_u16());
+    entry.status = Some(reply.status.as_u16());
     entry.refusal = Some(refusal.reason.clone());
-    state.log.push(entry);
-    exchange
+    let number = Some(state.log.push(entry));
+    Exchange { reply, delivery: Delivery::default(), number }
 }
 
 /// Records that a redirect was followed. The answer holds a token, so that a client that follows is
@@ -81,8 +90,8 @@ pub(crate) fn redirected(state: &State, request: &Incoming) -> Exchange {
     let mut entry = recorded(state, request);
     entry.status = Some(reply.status.as_u16());
     entry.outcome = Outcome::Redirected;
-    state.log.push(entry);
-    Exchange { reply, delivery: Delivery::default() }
+    let number = Some(state.log.push(entry));
+    Exchange { reply, delivery: Delivery::default(), number }
 }
 
 fn token_request(
@@ -162,6 +171,20 @@ fn discovery(
     Ok(hearing.finish(state, reply))
 }
 
+fn resource(state: &State, request: &Incoming) -> Result<Exchange, Unspecified> {
+    let turn = state.turn_beside(Endpoint::Resource);
+    let answer = System::Oauth2.profile().answer;
+    let mut hearing = Hearing::new(state, request, &turn.behaviour, answer);
+    hearing.entry.endpoint = Some(Endpoint::Resource);
+    let presented = resource::presented(request, &state.tokens());
+    hearing.entry.judged.used = presented.as_ref().ok().map(|record| record.serial);
+    let verdict = presented.and_then(|record| resource::examine(&record, hearing.now));
+    let reply = hearing.settle(verdict, Outcome::Admitted, |hearing, ()| {
+        Ok(padded(Reply::text(StatusCode::OK, "text/plain", "ok\n"), hearing.plan.padding))
+    })?;
+    Ok(hearing.finish(state, reply))
+}
+
 /// The scheme and authority that the client asked.
 fn base(state: &State, request: &Incoming) -> String {
     let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -229,8 +252,8 @@ impl Hearing {
     fn finish(mut self, state: &State, reply: Reply) -> Exchange {
         let delivery = self.plan.delivery;
         self.entry.status = (!no_answer(delivery.manner)).then(|| reply.status.as_u16());
-        state.log.push(self.entry);
-        Exchange { reply, delivery }
+        let number = Some(state.log.push(self.entry));
+        Exchange { reply, delivery, number }
     }
 }
 
@@ -283,5 +306,7 @@ fn recorded(state: &State, request: &Incoming) -> Recorded {
         judged: Judged::default(),
         token: None,
         same_token: false,
+        ended: None,
+        abandoned: false,
     }
 }

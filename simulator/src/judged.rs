@@ -31,6 +31,9 @@ pub struct Judged {
     pub issued_refresh_token: Option<u64>,
     /// The token that was revoked, by its serial; `None` for a token that was never given out.
     pub revoked: Option<u64>,
+    /// The access token that was used at `/resource`, let in or not, by its serial; `None` for a token
+    /// that was never given out.
+    pub used: Option<u64>,
 }
 
 /// What a JWT says of itself; its signature stays out.

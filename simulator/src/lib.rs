@@ -2,7 +2,8 @@
 //!
 //! It serves tests (in this process, many at a time), the demo and the benchmarks (as
 //! `provider-simulator`). It is a **test tool**: its log holds secrets and tokens by design, and
-//! whoever reaches its listener may read it; therefore it listens on loopback only.
+//! whoever reaches its listener may read it; therefore it listens on loopback only, unless it is told
+//! that nothing but tests reaches its network.
 //!
 //! ```text
 //!  bytes ──▶ server ──▶ exchange ──▶ systems: which one, does the request follow its document?
@@ -15,7 +16,8 @@
 //! A system is data (`systems/*.rs`); the rules (`systems/rules.rs`) are the same for all. Only
 //! `oauth2` has more: grants, ways of authenticating, revocation (`authorization/`) and metadata
 //! (`discovery`), as a [`Policy`] admits them. What each request was judged by is in the log
-//! ([`Judged`]), and what each token came of in its [`TokenRecord`].
+//! ([`Judged`]), and what each token came of in its [`TokenRecord`]. `GET /resource` is where tokens
+//! are used: each use is in the log, whether it was let in and with which token.
 //!
 //! The control API does over HTTP what [`Simulator`] does in the process:
 //!
@@ -24,7 +26,7 @@
 //! | `GET /_simulator/requests[?system=oauth2]` | the log, an array of [`Recorded`] |
 //! | `DELETE /_simulator/requests` | empties it |
 //! | `PUT /_simulator/behaviour/{system}` | a [`Behaviour`], from the next request on; `GET` reads it |
-//! | the same of `revocation` or `discovery` | that of an [`Endpoint`] |
+//! | the same of `revocation`, `discovery` or `resource` | that of an [`Endpoint`] |
 //! | `PUT /_simulator/credentials/{system}` | an array of [`Client`]: `[{"id": …, "secret": …}]` |
 //! | `POST`, `DELETE /_simulator/credentials/{system}` | adds one [`Client`], or takes it away |
 //! | `GET`, `PUT /_simulator/policy` | the [`Policy`] of `oauth2` |
@@ -70,6 +72,7 @@ mod options;
 mod policy;
 mod refresh;
 mod reply;
+mod resource;
 mod scripted;
 mod server;
 mod simulator;

@@ -57,6 +57,12 @@ pub struct Recorded {
     pub token: Option<String>,
     /// Whether that token had been given out before.
     pub same_token: bool,
+    /// When it was over, on the simulator's clock; `None` while it is under way.
+    #[serde(default)]
+    pub ended: Option<DateTime<Utc>>,
+    /// Whether it ended because the client went before the answer was given.
+    #[serde(default)]
+    pub abandoned: bool,
 }
 
 impl Recorded {
@@ -84,6 +90,8 @@ pub enum Outcome {
     Revoked,
     /// The metadata were given.
     Described,
+    /// A good token was used.
+    Admitted,
     /// A client followed a redirect that it should not have followed.
     Redirected,
 }
@@ -95,6 +103,7 @@ impl From<String> for Outcome {
             "refused" => Self::Refused,
             "revoked" => Self::Revoked,
             "described" => Self::Described,
+            "admitted" => Self::Admitted,
             "redirected" => Self::Redirected,
             _ => Self::Fault(text),
         }
@@ -114,6 +123,7 @@ impl fmt::Display for Outcome {
             Self::Refused => "refused",
             Self::Revoked => "revoked",
             Self::Described => "described",
+            Self::Admitted => "admitted",
             Self::Redirected => "redirected",
             Self::Fault(name) => name,
         })
@@ -191,18 +201,31 @@ impl Log {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends an entry and numbers it.
-    pub(crate) fn push(&self, mut entry: Recorded) {
+    /// A request is over.
+    pub(crate) fn end(&self, seq: u64, (ended, abandoned): (DateTime<Utc>, bool)) {
         let mut entries = self.lock();
+        let entry = entries.kept.iter_mut().rev().find(|entry| entry.seq == seq);
+        if let Some(entry) = entry {
+            entry.ended = Some(ended);
+            entry.abandoned = abandoned;
+        }
+    }
+
+    /// Appends an entry and tells its number.
+    pub(crate) fn push(&self, mut entry: Recorded) -> u64 {
+        let mut entries = self.lock();
+        let mut number = 0;
         // Under the lock, so that numbers and order agree.
         self.last.send_modify(|last| {
             *last += 1;
-            entry.seq = *last;
+            number = *last;
+            entry.seq = number;
             if entries.kept.len() == CAPACITY {
                 entries.kept.pop_front();
             }
             entries.kept.push_back(entry);
         });
+        number
     }
 
     pub(crate) fn clear(&self) {

@@ -16,9 +16,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[derive(Debug, Parser)]
 #[command(name = "provider-simulator", version)]
 struct Arguments {
-    /// Where to listen (loopback only; port 0 takes a free one).
+    /// Where to listen (loopback, unless --beyond-loopback; port 0 takes a free one).
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8085")]
     listen: SocketAddr,
+    /// Let it listen on another address than loopback: in a network that nothing but tests reaches.
+    #[arg(long)]
+    beyond_loopback: bool,
     /// Speak TLS, with a certificate from an authority made at the start.
     #[arg(long)]
     tls: bool,
@@ -88,6 +91,7 @@ fn options(arguments: &Arguments) -> Options {
         .collect();
     Options {
         listen: arguments.listen,
+        beyond_loopback: arguments.beyond_loopback,
         tls: if arguments.tls { Tls::SelfSigned } else { Tls::None },
         behaviours,
         ..Options::default()

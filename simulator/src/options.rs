@@ -11,8 +11,10 @@ use crate::{Behaviour, Credentials, Policy, System};
 /// HTTP, knows the default clients and has no faults.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where to listen; must be a loopback address. Port 0 takes a free one.
+    /// Where to listen; must be a loopback address, unless `beyond_loopback`. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Listen on other addresses as well: in a network that nothing but tests reaches, as a pod's.
+    pub beyond_loopback: bool,
     /// Whether to speak TLS.
     pub tls: Tls,
     /// Who may ask for tokens.
@@ -30,6 +32,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            beyond_loopback: false,
             tls: Tls::default(),
             credentials: Credentials::default(),
             behaviours: BTreeMap::new(),

@@ -90,13 +90,32 @@ async fn handle(state: Arc<State>, request: Request<Body>) -> Result<Answer, Dro
         Read::Whole(request) if request.path.starts_with(control::PREFIX) => Exchange {
             reply: control::answer(&state, &request),
             delivery: crate::faults::Delivery::default(),
+            number: None,
         },
         Read::Whole(request) => exchange::answer(&state, &request).map_err(|_| Dropped)?,
         Read::TooLarge(request) => {
             exchange::refuse_unrouted(&state, &request, &Refusal::too_large())
         }
     };
-    deliver(&state, exchange).await
+    let mut under_way = UnderWay { state: &state, number: exchange.number, answered: false };
+    let answer = deliver(&state, exchange).await;
+    under_way.answered = true;
+    answer
+}
+
+/// Dropped, a request is over: its answer is about to be given, or the client is gone.
+struct UnderWay<'a> {
+    state: &'a State,
+    number: Option<u64>,
+    answered: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.state.log.end(number, (self.state.clock.now(), !self.answered));
+        }
+    }
 }
 
 enum Read {
@@ -125,7 +144,7 @@ async fn read(request: Request<Body>) -> Result<Read, Dropped> {
 }
 
 async fn deliver(state: &State, exchange: Exchange) -> Result<Answer, Dropped> {
-    let Exchange { reply, delivery } = exchange;
+    let Exchange { reply, delivery, .. } = exchange;
     if !delivery.delay.is_zero() {
         tokio::time::sleep(delivery.delay).await;
     }

@@ -56,7 +56,7 @@ impl Simulator {
     /// Starts listening on an own port; any number of simulators may run in one process.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let wanted = options.listen;
-        if !wanted.ip().is_loopback() {
+        if !wanted.ip().is_loopback() && !options.beyond_loopback {
             return Err(StartError::NotLoopback(wanted));
         }
         let listen = |source| StartError::Listen { address: wanted, source };

@@ -118,7 +118,7 @@ impl<E: Edge> Engine<E> {
         (materials, supplies): (&Materials, &mut Supplies),
         (error, answer): (&Error, Option<&Answer>),
     ) -> bool {
-        if self.stopping.is_cancelled() || error.class() != Class::Permanent {
+        if !self.may_begin() || error.class() != Class::Permanent {
             return false;
         }
         let skew = answer.filter(|_| materials.endpoint.signs()).and_then(Answer::clock_skew);
@@ -175,10 +175,20 @@ impl<E: Edge> Engine<E> {
             Ok(request) => request,
             Err(error) => return Some((Err(error), None)),
         };
+        // Whatever was waited for until now took its time: this is the last moment to tell.
+        if !self.leads() {
+            return Some((Err(deposed()), None));
+        }
         let answer = tokio::select! {
             answer = self.transport.send(request) => answer,
             () = self.grace_is_over() => {
                 warn!("ending without the provider's answer");
+                return None;
+            }
+            // The next leader asks anew, which does no harm where nothing is used up. What is used
+            // up is noted, and it waits.
+            () = self.lead.ended(), if !endpoint.renews() => {
+                warn!("another process may lead: the provider's answer is not waited for");
                 return None;
             }
         };
@@ -223,6 +233,10 @@ impl<E: Edge> Engine<E> {
 
     async fn grace_is_over(&self) {
         self.stopping.cancelled().await;
+        // Who does not lead any more lives on: a request has an end of its own.
+        if !self.leads() {
+            std::future::pending::<()>().await;
+        }
         tokio::time::sleep(GRACE).await;
     }
 
@@ -232,6 +246,9 @@ impl<E: Edge> Engine<E> {
         materials: &Materials,
         (supplies, token): (&Supplies, &SecretString),
     ) -> Result<(), Error> {
+        if !self.leads() {
+            return Err(deposed());
+        }
         let mut occasion = self.occasion(materials, TimeDelta::zero()).await?;
         if let (None, Some(issuer)) =
             (&occasion.metadata, materials.endpoint.revocation_discovery())
@@ -252,6 +269,12 @@ impl<E: Edge> Engine<E> {
             }
         }
     }
+}
+
+/// Nobody is told: the next leader writes the status.
+pub(super) fn deposed() -> Error {
+    let message = "nothing was begun: this process does not lead any more";
+    Error::new(Reason::ProviderBusy, message)
 }
 
 /// Whether a difference of clocks explains a refusal, and may be given in to.

@@ -18,7 +18,7 @@ use crate::decide::{FinalizerChange, Holder, Restarts, SecretKey, Spacing, Targe
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Credentials;
 use crate::render::Data;
-use crate::runtime::{Access, ApiError, in_time};
+use crate::runtime::{Access, ApiError, Lead, in_time};
 use crate::watch::SecretIndex;
 
 /// API requests of ours under way at once. More gains little: the API server is the bound.
@@ -35,6 +35,8 @@ pub struct ClusterEdge {
     restarts: Mutex<Spacing>,
     /// The operator's own namespace.
     pub(super) home: String,
+    /// Whether nobody else writes.
+    pub(super) lead: Lead,
 }
 
 impl ClusterEdge {
@@ -48,6 +50,7 @@ impl ClusterEdge {
             in_flight: Semaphore::new(IN_FLIGHT),
             restarts: Mutex::default(),
             home: "default".to_owned(),
+            lead: Lead::unopposed(),
         }
     }
 
@@ -55,6 +58,12 @@ impl ClusterEdge {
     #[must_use]
     pub fn at_home_in(self, namespace: &str) -> Self {
         Self { home: namespace.to_owned(), ..self }
+    }
+
+    /// The same, of a process that may have to yield to another.
+    #[must_use]
+    pub fn under(self, lead: Lead) -> Self {
+        Self { lead, ..self }
     }
 
     pub(super) fn secrets(&self, namespace: &str) -> Api<Secret> {
@@ -203,7 +212,12 @@ pub(super) fn refuse_privileged(key: &SecretKey, secret: &Secret) -> Result<(), 
 }
 
 pub(super) fn read_failed(key: &SecretKey, error: &ApiError) -> Error {
-    Error::new(Reason::ReadFailed, format!("Secret {key} could not be read: {error}"))
+    let class = match error {
+        ApiError::Refused(status) if status.is_forbidden() => Class::Permanent,
+        _ => Class::Transient,
+    };
+    let message = format!("Secret {key} could not be read: {error}");
+    Error::new(Reason::ReadFailed, message).with_class(class)
 }
 
 pub(super) fn write_failed(key: &SecretKey, error: &ApiError) -> Error {

@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
+use super::ask::deposed;
 use super::publish::{rendered, target_write, times, without_token};
 use super::{Case, Edge, Engine, Otherwise};
 use crate::api::ClusterOAuthClientToken;
@@ -86,6 +87,7 @@ impl<E: Edge> Engine<E> {
         shown: Option<&Shown>,
     ) -> CopyOutcome {
         let done = match &step.change {
+            _ if !self.leads() => Err(deposed()),
             CopyChange::Write(_) | CopyChange::Withdraw(_) => {
                 self.write_copy(spread, step, shown).await
             }

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::decide::{Attempt, FetchOrder, Inspected, Outcome, Plan, Renewal};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Life, Transport};
-use crate::runtime::Chance;
+use crate::runtime::{Chance, Lead};
 use crate::watch::Materials;
 
 /// Carries out plans.
@@ -40,6 +40,7 @@ pub struct Engine<E> {
     pub(super) renewals: Renewals,
     pub(super) retired: RetiredTokens,
     pub(super) stopping: CancellationToken,
+    pub(super) lead: Lead,
     pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) accounts: Arc<Accounts>,
     pub(super) lanes: Lanes,
@@ -54,7 +55,7 @@ impl<E: Edge> Engine<E> {
     /// An engine. Once `stopping` is cancelled it starts no more token requests, and waits for the
     /// answers to those under way for at most 10 s.
     pub fn new(edge: E, tools: Tools) -> Self {
-        let Tools { transport, digester, clock, chance, stopping } = tools;
+        let Tools { transport, digester, clock, chance, stopping, lead } = tools;
         Self {
             edge,
             discovery: Discovery::new(Arc::clone(&transport), clock.clone()),
@@ -69,6 +70,7 @@ impl<E: Edge> Engine<E> {
             gates: Gates::default(),
             witness: None,
             stopping,
+            lead,
         }
     }
 
@@ -78,14 +80,22 @@ impl<E: Edge> Engine<E> {
         Self { witness: Some(witness), ..self }
     }
 
-    /// Whether nothing new is to be begun.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.is_cancelled()
+    /// Whether anything new may be begun.
+    pub fn may_begin(&self) -> bool {
+        !self.stopping.is_cancelled() && self.leads()
+    }
+
+    /// Whether no other process acts: what is written down is still for us to write.
+    pub fn leads(&self) -> bool {
+        self.lead.holds()
     }
 
     /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, there is news
-    /// that is looked at next, or the engine is stopping.
+    /// that is looked at next, the engine is stopping, or another process acts.
     pub async fn carry_out(&self, case: &Case, plan: Plan) -> Option<Outcome> {
+        if !self.leads() {
+            return None;
+        }
         match (plan, &case.materials) {
             (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
             (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
@@ -145,7 +155,7 @@ impl<E: Edge> Engine<E> {
             }
             Err(error) => return Some(Outcome::Failed { error, attempt: self.attempt(case) }),
         };
-        if self.stopping.is_cancelled() {
+        if !self.may_begin() {
             return None;
         }
         match self.charge(pass.as_ref()).await {
@@ -155,7 +165,7 @@ impl<E: Edge> Engine<E> {
                 return Some(Outcome::Failed { error, attempt: self.attempt(case) });
             }
         }
-        if self.stopping.is_cancelled() {
+        if !self.may_begin() {
             return None;
         }
         self.ask_and_publish(case, (materials, supplied, pass), order).await
@@ -265,6 +275,7 @@ impl<E: Edge> Engine<E> {
 }
 
 /// What an engine works with.
+#[derive(Clone)]
 pub struct Tools {
     /// Sends token requests.
     pub transport: Arc<Transport>,
@@ -274,8 +285,10 @@ pub struct Tools {
     pub clock: Clock,
     /// Where chance comes from.
     pub chance: Chance,
-    /// Cancelled when the process is asked to end.
+    /// Cancelled when nothing new is to be begun: the process is asked to end, or leads no more.
     pub stopping: CancellationToken,
+    /// Whether this process leads.
+    pub lead: Lead,
 }
 
 fn seen(case: &Case) -> String {

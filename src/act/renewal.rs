@@ -15,7 +15,7 @@ use crate::api::Intent;
 use crate::decide::{Keeping, Origin, SecretKey, keeping, origin};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{Credentials, Digester, Renewed};
-use crate::runtime::Chance;
+use crate::runtime::{Chance, identity};
 
 /// How often it is tried to keep what was renewed, before the attempt is given up.
 const TRIES: u32 = 4;
@@ -79,10 +79,7 @@ pub(super) struct Renewals {
 
 impl Renewals {
     pub(super) fn new(chance: &Chance) -> Self {
-        // In a pod that is the pod's name. What tells processes apart is the number.
-        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "tokenward".to_owned());
-        let holder = format!("{host}/{:016x}", chance.number().to_bits());
-        Self { holder, unsaved: Mutex::default() }
+        Self { holder: identity(chance), unsaved: Mutex::default() }
     }
 
     fn unsaved(&self, credentials: &SecretKey) -> Option<Conclusion> {
@@ -92,6 +89,10 @@ impl Renewals {
     fn all_unsaved(&self) -> Vec<(SecretKey, Conclusion)> {
         let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
         unsaved.iter().map(|(key, conclusion)| (key.clone(), conclusion.clone())).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn note(&self, credentials: &SecretKey, conclusion: Option<Conclusion>) {
@@ -183,14 +184,16 @@ impl<E: Edge> Engine<E> {
         }
     }
 
-    /// Before the process ends: what could not be written so far is tried once more, for a while.
-    pub async fn catch_up_with_all(&self) {
+    /// When nothing new is begun any more: what could not be written so far is tried once more, for
+    /// a while. Tells whether all of it is written.
+    pub async fn catch_up_with_all(&self) -> bool {
         let last = |(credentials, conclusion)| async move {
             if let Err(error) = self.conclude(&credentials, conclusion).await {
-                warn!(%credentials, %error, "ending without it");
+                warn!(%credentials, %error, "it is still not kept");
             }
         };
         join_all(self.renewals.all_unsaved().into_iter().map(last)).await;
+        self.renewals.is_empty()
     }
 
     async fn store(&self, credentials: &SecretKey, conclusion: &Conclusion) -> Result<(), Error> {

@@ -64,7 +64,7 @@ impl<E: Edge> Engine<E> {
         let mut is_second = false;
         loop {
             let intent = self.turn((spender, credentials), supplied).await?;
-            if self.stopping.is_cancelled() {
+            if !self.may_begin() {
                 self.release(credentials, intent).await;
                 return Ok(Asked::default());
             }

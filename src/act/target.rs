@@ -12,6 +12,7 @@ use kube::{Resource, ResourceExt};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
+use super::ask::deposed;
 use super::cluster::{ClusterEdge, refuse_privileged, write_failed};
 use super::{Otherwise, TargetWrite};
 use crate::api::annotations::Owner;
@@ -52,6 +53,8 @@ impl ClusterEdge {
                 }
                 Round::OtherType => return Err(other_type(write)),
                 Round::Changed if write.otherwise == Otherwise::LetBe => return Ok(()),
+                // What changed it may be the next leader, with a later token.
+                Round::Changed if !self.lead.holds() => return Err(deposed()),
                 Round::Changed => {
                     let found = self.look(&write.key).await?;
                     seen = found.map(|meta| meta.seen_by(&write.owner));

@@ -21,7 +21,7 @@ use crate::decide::Pace;
 use crate::error::Error;
 use crate::local::{Source, generations};
 use crate::oauth::{Digester, Endpoint, Transport, TransportSettings};
-use crate::runtime::{Chance, new_key};
+use crate::runtime::{Chance, Lead, new_key};
 use crate::watch::{Materials, limits, materials};
 
 /// A token is not believed to live longer without a word.
@@ -72,6 +72,7 @@ pub async fn fetch(setup: Setup, settings: CheckSettings) -> Result<Vec<Story>, 
         clock,
         chance: Chance::system(),
         stopping: CancellationToken::new(),
+        lead: Lead::unopposed(),
     };
     let edge = MemoryEdge::new(source, cluster);
     let had = tokens.keys().cloned().collect();

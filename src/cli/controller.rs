@@ -11,10 +11,13 @@ use tracing::info;
 use super::{Failure, block_on};
 use crate::act::Tools;
 use crate::clock::Clock;
-use crate::controller::{self, Instruments};
+use crate::controller::{self, Instruments, Place};
 use crate::oauth::{Digester, Transport};
-use crate::runtime::{Access, Admin, Chance, cluster_key, init_logs, stop_signal};
+use crate::runtime::{
+    Access, Admin, Candidacy, Chance, Election, init_logs, stop_signal, wait_for_key,
+};
 use crate::settings::{CommonArgs, ControllerArgs, ControllerSettings};
+use crate::watch::look_after_crds;
 
 pub(super) fn run(common: &CommonArgs, args: ControllerArgs) -> Result<(), Failure> {
     init_logs(common.log_format, &common.log_level).map_err(Failure::Usage)?;
@@ -38,19 +41,29 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
     let requests = instruments.metrics.api_requests.clone();
     let access =
         Access::new(config, requests).map_err(|error| Failure::Failed(error.to_string()))?;
+    let readiness = &instruments.readiness;
+    let looks = look_after_crds(access.client.clone(), readiness.clone(), watch.cluster_kinds);
+    tokio::spawn(looks);
+    let key = wait_for_key(&access.client, &watch.cluster_resource_namespace, readiness);
     let key = tokio::select! {
-        key = cluster_key(&access.client, &watch.cluster_resource_namespace) => key.map_err(Failure::Failed)?,
+        key = key => key.map_err(Failure::Failed)?,
         () = stopping.cancelled() => return Ok(()),
+    };
+    let chance = Chance::system();
+    let candidacy = match settings.lease(&watch.cluster_resource_namespace) {
+        Some(lease) => Candidacy::Elected(Box::new(Election::new(&access.client, &lease, &chance))),
+        None => Candidacy::Unopposed,
     };
     let tools = Tools {
         transport: Arc::new(Transport::new(transport, clock.clone())),
         digester: Arc::new(Digester::new(&key)),
         clock,
-        chance: Chance::system(),
+        chance,
         stopping,
+        lead: candidacy.lead(),
     };
     info!(version = env!("CARGO_PKG_VERSION"), scopes = ?watch.scopes, "tokenward starts");
-    controller::run(access, watch, tools, instruments).await;
+    controller::run(Place { access, watch, candidacy }, tools, instruments).await;
     info!("tokenward has ended");
     Ok(())
 }

@@ -83,7 +83,7 @@ pub(super) async fn reconcile_copies(
             let until = plan.until.map(|until| wait(until, grant.clock()));
             return Ok(until.map_or_else(Action::await_change, Action::requeue));
         }
-        if grant.engine().is_stopping() {
+        if !grant.engine().may_begin() {
             return Ok(Action::await_change());
         }
         let spread = Spread { token: &grant.token, grant: &case, shape, steps: plan.steps };

@@ -6,27 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::admission::SecretKey;
-use super::facts::{Facts, HeldToken, Repairs, Setback};
-use super::learn::{Lesson, repaired};
+use super::copy_facts::{CopyFacts, Tried};
+use super::facts::{Facts, HeldToken, Repairs};
 use super::ownership::{Claim, Holder, Rivals, holder};
 use super::plan::Plan;
-use super::schedule::{self, Backoff, after};
 use super::snapshot::{Outline, Snapshot, TargetMeta};
+use super::tally::Tally;
 use super::view::View;
-use crate::api::annotations::format_time;
-use crate::api::conditions::{Holds, Verdict};
 use crate::api::{DeletionPolicy, OAuthClientToken, keys};
-use crate::error::{Class, Error, Reason};
+use crate::error::{Class, Error};
 
 /// Steps at once. What changed meanwhile, the spec among it, is seen before the next ones.
 const STEPS: usize = 64;
-/// As many namespaces as a condition's message names.
-const NAMED: usize = 3;
-/// Least time between two tries for one copy, but for the very first ones.
-const LEAST_WAIT: TimeDelta = TimeDelta::seconds(1);
 
 /// Everything that is known of the copies of a token at one moment.
 #[derive(Clone, Debug)]
@@ -56,37 +50,6 @@ pub struct Destination {
     pub found: Option<Arc<TargetMeta>>,
 }
 
-/// What is remembered of a copy while the process lives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CopyFacts {
-    /// The token that was last written there, by the time of its issue.
-    pub issued_at: Option<DateTime<Utc>>,
-    /// How often that was written again lately.
-    pub repairs: Option<Repairs>,
-    /// What stood in the way last.
-    pub setback: Option<CopySetback>,
-}
-
-/// What stood in the way of a change of a copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopySetback {
-    /// What it was.
-    pub setback: Setback,
-    /// What was tried.
-    pub tried: Tried,
-}
-
-/// What one try was about: the same again comes to the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tried {
-    /// The version of the Secret that was there.
-    pub version: Option<String>,
-    /// The generation of the spec.
-    pub generation: Option<i64>,
-    /// The token that was to be written, by the time of its issue; `None` where one was to go.
-    pub issued_at: Option<DateTime<Utc>>,
-}
-
 /// One copy to change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CopyStep {
@@ -109,19 +72,6 @@ pub enum CopyChange {
     Remove,
 }
 
-/// What came of a step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CopyOutcome {
-    /// The copy.
-    pub key: SecretKey,
-    /// What was tried.
-    pub tried: Tried,
-    /// Who had written to the Secret last, apart from us, where that is known.
-    pub editor: Option<String>,
-    /// Why it was not done.
-    pub error: Option<Error>,
-}
-
 /// What to do next.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FanOutPlan {
@@ -131,19 +81,6 @@ pub struct FanOutPlan {
     pub until: Option<DateTime<Utc>>,
     /// How all of it stands; `None` where that cannot be told.
     pub tally: Option<Tally>,
-}
-
-/// How the selected namespaces stand.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tally {
-    /// How many there are.
-    pub selected: usize,
-    /// How many hold an unexpired token.
-    pub ready: usize,
-    /// When the first of these tokens expires.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// The namespaces that cannot be given the token, by name, and why.
-    pub failures: Vec<(String, Error)>,
 }
 
 /// What one Secret comes to.
@@ -334,112 +271,6 @@ impl CopyStep {
             CopyChange::Withdraw(_) | CopyChange::Remove => None,
         };
         Tried { version: self.seen.as_deref().map(TargetMeta::version), generation, issued_at }
-    }
-}
-
-impl CopySetback {
-    /// Whether it stands in the way of this, too. What passes by itself is no other for anything
-    /// that somebody changed; of what a person has to mend, any change may have done so.
-    fn bars(&self, wanted: &Tried) -> bool {
-        match self.setback.error.class() {
-            Class::Permanent => self.tried == *wanted,
-            _ => self.tried.issued_at.is_some() == wanted.issued_at.is_some(),
-        }
-    }
-}
-
-impl CopyFacts {
-    /// Whether no token can be written for the time being.
-    fn is_write_barred(&self, now: DateTime<Utc>) -> bool {
-        let setback = self.setback.as_ref();
-        setback.is_some_and(|it| it.tried.issued_at.is_some() && it.setback.until > now)
-    }
-
-    /// Before when a change is not to be tried.
-    fn not_before(&self, wanted: &Tried) -> Option<DateTime<Utc>> {
-        let again = wanted.issued_at.is_some() && wanted.issued_at == self.issued_at;
-        let rested = self.repairs.as_ref().filter(|_| again).map(|repairs| {
-            after(repairs.at, schedule::patience(repairs.times).max(schedule::REPAIR_INTERVAL))
-        });
-        let set_back = self.setback.as_ref().filter(|setback| setback.bars(wanted));
-        let set_back = set_back.map(|setback| setback.setback.until);
-        [rested, set_back].into_iter().flatten().max()
-    }
-}
-
-/// Takes what came of a step into account.
-#[must_use]
-pub fn learn_copy(facts: CopyFacts, outcome: &CopyOutcome, lesson: Lesson<'_>) -> CopyFacts {
-    let tried = &outcome.tried;
-    match &outcome.error {
-        // Whose a Secret is that nobody knew of shows in the next snapshot.
-        Some(error) if error.reason() == Reason::SecretNotOwned && tried.version.is_none() => facts,
-        Some(error) => {
-            let times = facts.setback.map_or(0, |before| before.setback.times).saturating_add(1);
-            let min_interval = LEAST_WAIT;
-            let backoff =
-                Backoff { failures: times, remaining: None, min_interval, random: lesson.random };
-            let until = after(lesson.now, backoff.after(error));
-            let setback = Setback { error: error.clone(), times, until };
-            CopyFacts { setback: Some(CopySetback { setback, tried: tried.clone() }), ..facts }
-        }
-        None => {
-            let again = tried.issued_at.is_some() && facts.issued_at == tried.issued_at;
-            let lesson = Lesson { undone_by: outcome.editor.as_deref(), ..lesson };
-            CopyFacts {
-                issued_at: tried.issued_at,
-                repairs: match again {
-                    true => Some(repaired(facts.repairs.as_ref(), lesson)),
-                    false => facts.repairs,
-                },
-                // That an expired token could go says nothing of whether another one can come.
-                setback: facts
-                    .setback
-                    .filter(|it| tried.issued_at.is_none() && it.tried.issued_at.is_some()),
-            }
-        }
-    }
-}
-
-impl Tally {
-    /// What `Ready` is, where the namespaces say more of it than the grant.
-    pub fn ready(&self, now: DateTime<Utc>) -> Option<Verdict> {
-        let Self { selected, ready, expires_at, .. } = self;
-        match expires_at.filter(|at| *at > now) {
-            Some(at) if ready == selected => {
-                let at = format_time(at);
-                let told = format!(
-                    "{selected} of {selected} namespaces hold a token that is valid until {at}"
-                );
-                Some(Verdict::new(Holds::Yes, "TokenValid", told))
-            }
-            _ if *selected == 0 => None,
-            _ => Some(self.failed().unwrap_or_else(|| {
-                let told = format!("{ready} of {selected} namespaces hold an unexpired token");
-                Verdict::new(Holds::No, "Pending", told)
-            })),
-        }
-    }
-
-    /// What `Fresh` is although the grant is fresh: some namespace cannot be given its token.
-    pub fn failed(&self) -> Option<Verdict> {
-        if self.failures.is_empty() {
-            return None;
-        }
-        let named: Vec<String> = self
-            .failures
-            .iter()
-            .take(NAMED)
-            .map(|(namespace, error)| format!("{namespace} ({})", error.reason().as_str()))
-            .collect();
-        let more = if self.failures.len() > NAMED { ", …" } else { "" };
-        let message = format!(
-            "{} of {} namespaces cannot be given the token: {}{more}",
-            self.failures.len(),
-            self.selected,
-            named.join(", ")
-        );
-        Some(Verdict::new(Holds::No, "NamespacesFailed", message))
     }
 }
 

@@ -3,11 +3,14 @@ use std::sync::Arc;
 use rstest::rstest;
 
 use super::super::admission::not_admitted;
+use super::super::copy_facts::{CopyOutcome, learn_copy};
+use super::super::learn::Lesson;
 use super::super::snapshot::TargetMeta;
 use super::super::testing::{Scene, at, error, foreign, held, written};
 use super::*;
 use crate::api::annotations::{ALLOW, EXPIRES_AT, OWNER};
 use crate::api::{DeletionPolicy, OnExpiry};
+use crate::error::Reason;
 
 /// The copies of a token of this life, whose master copy was written at second 0, in these
 /// namespaces.

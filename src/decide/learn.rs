@@ -9,6 +9,9 @@ use super::schedule::{self, Backoff, after, min_interval};
 use crate::api::annotations::whole_seconds;
 use crate::error::{Class, Error, Reason};
 
+/// From the so manieth time on the pause before something is read again does not grow any more.
+const READS: u32 = 4;
+
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -287,7 +290,9 @@ pub(super) fn repaired(before: Option<&Repairs>, lesson: Lesson<'_>) -> Repairs 
 fn set_back(facts: Facts, error: Error, lesson: Lesson<'_>) -> Facts {
     let times = facts.setback.as_ref().map_or(0, |setback| setback.times).saturating_add(1);
     let told = schedule::silence(&error);
-    let wait = told.unwrap_or_else(|| backoff(&facts, lesson, times).full_jitter());
+    // The API server is no provider: what could not be read is tried again within the minute.
+    let steps = if error.reason() == Reason::ReadFailed { times.min(READS) } else { times };
+    let wait = told.unwrap_or_else(|| backoff(&facts, lesson, steps).full_jitter());
     Facts { setback: Some(Setback { error, times, until: after(lesson.now, wait) }), ..facts }
 }
 

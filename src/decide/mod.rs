@@ -6,6 +6,7 @@ mod account;
 mod admission;
 mod breaker;
 mod conditions;
+mod copy_facts;
 mod facts;
 mod fan_out;
 mod finalizer;
@@ -28,6 +29,7 @@ mod simulation;
 #[cfg(test)]
 mod simulation_tests;
 mod snapshot;
+mod tally;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -41,11 +43,9 @@ pub use admission::{
     unreadable_selector,
 };
 pub use breaker::{Health, Urgency};
+pub use copy_facts::{CopyFacts, CopyOutcome, CopySetback, Tried, learn_copy};
 pub use facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};
-pub use fan_out::{
-    CopyChange, CopyFacts, CopyOutcome, CopySetback, CopyStep, Destination, FanOut, FanOutPlan,
-    Tally, Tried, fan_out, learn_copy,
-};
+pub use fan_out::{CopyChange, CopyStep, Destination, FanOut, FanOutPlan, fan_out};
 pub(crate) use finalizer::FINALIZER_REMARK;
 pub use finalizer::{FinalizerChange, FinalizerTry, is_held};
 pub use learn::{Attempt, Lesson, Outcome, learn};
@@ -61,5 +61,6 @@ pub use rotation::{
 };
 pub use schedule::{Limits, Pace, silence};
 pub use snapshot::{ControllerRef, Means, Outline, Snapshot, TargetMeta};
+pub use tally::Tally;
 pub use turns::{Lane, Next, Turns};
 pub use window::{Parts, Quota};

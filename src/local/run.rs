@@ -25,7 +25,7 @@ use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport, TransportSettings};
 use crate::record::{Ledger, Transition, notices};
-use crate::runtime::Chance;
+use crate::runtime::{Chance, Lead};
 use crate::watch::{Resolved, materials, means, shape};
 
 /// Until a token is looked at again that could not be read or recorded.
@@ -89,6 +89,7 @@ impl Runner {
             clock: clock.clone(),
             chance: Chance::system(),
             stopping: stopping.clone(),
+            lead: Lead::unopposed(),
         };
         let engine = Engine::new(LocalEdge::new(out, Arc::new(source)), tools);
         let (changed, _) = watch::channel(0);

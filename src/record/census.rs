@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use prometheus_client::collector::Collector;
@@ -59,9 +59,10 @@ pub trait Census: Send + Sync {
     fn load(&self) -> Vec<Load>;
 }
 
-/// Looks around whenever figures are asked for. There are none before there is something to see.
+/// Looks around whenever figures are asked for. There are none where there is nothing to see: before
+/// the caches are filled, and while another process acts.
 pub struct CensusCollector {
-    census: OnceLock<Arc<dyn Census>>,
+    census: Mutex<Option<Arc<dyn Census>>>,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
@@ -92,13 +93,12 @@ struct OfWindow {
 impl CensusCollector {
     /// One that has nothing to look at yet.
     pub fn new(metrics: Arc<Metrics>, clock: Clock) -> Self {
-        Self { census: OnceLock::new(), metrics, clock }
+        Self { census: Mutex::default(), metrics, clock }
     }
 
-    /// There is something to see from now on.
-    pub fn open(&self, census: Arc<dyn Census>) {
-        // Once is enough.
-        let _ = self.census.set(census);
+    /// There is something to see from now on, or nothing any more.
+    pub fn look_at(&self, census: Option<Arc<dyn Census>>) {
+        *self.census.lock().unwrap_or_else(PoisonError::into_inner) = census;
     }
 
     fn tokens(&self, census: &dyn Census, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -180,9 +180,10 @@ fn origins(load: &[Load], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
 
 impl Collector for CensusCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(census) = self.census.get() else { return Ok(()) };
+        let census = self.census.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(census) = census else { return Ok(()) };
         self.metrics.forget_all_but(&census.providers());
-        self.tokens(&**census, &mut encoder)?;
+        self.tokens(&*census, &mut encoder)?;
         origins(&census.load(), &mut encoder)
     }
 }

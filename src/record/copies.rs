@@ -80,6 +80,11 @@ impl CopyLedger {
         self.with(uid, |entry| entry.written = status);
     }
 
+    /// Forgets everything: another process may have acted since.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Forgets a cluster token that is gone.
     pub fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);

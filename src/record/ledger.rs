@@ -68,6 +68,11 @@ impl Ledger {
         });
     }
 
+    /// Forgets everything: another process may have acted since.
+    pub fn clear(&self) {
+        self.with(HashMap::clear);
+    }
+
     /// Forgets a token that is gone.
     pub fn forget(&self, uid: &str) {
         self.with(|entries| entries.remove(uid));

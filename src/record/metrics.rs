@@ -62,6 +62,7 @@ pub struct Metrics {
     lateness: Histogram,
     lives: Histogram,
     restarts: Counter,
+    leader: Gauge,
     /// Providers that have series.
     asked: Mutex<BTreeSet<String>>,
     expired: Mutex<Expired>,
@@ -94,6 +95,7 @@ impl Metrics {
             lateness: Histogram::new(LATENESS),
             lives: Histogram::new(LIVES),
             restarts: Counter::default(),
+            leader: Gauge::default(),
             asked: Mutex::default(),
             expired: Mutex::new(Expired { total: TimeDelta::zero(), until: now }),
         }
@@ -123,6 +125,19 @@ impl Metrics {
             "What was left of a token when the next one was written; nothing where it had expired";
         registry.register_with_unit("token_life_left", help, Unit::Seconds, self.lives.clone());
         registry.register("restarts", "Rounds of workload restarts", self.restarts.clone());
+        registry.register(
+            "leader",
+            "Whether this process is the one that acts",
+            self.leader.clone(),
+        );
+    }
+
+    /// This process acts from now on, or not any more. What expired before was for another one to
+    /// count.
+    pub fn note_leading(&self, leads: bool, now: DateTime<Utc>) {
+        self.leader.set(leads.into());
+        let mut expired = self.expired();
+        expired.until = expired.until.max(now);
     }
 
     /// Counts what came of a plan for a token, given what was known before.

@@ -16,4 +16,4 @@ pub use ledger::Ledger;
 pub use metrics::Metrics;
 pub use providers::ProviderRecorder;
 pub use recorder::Recorder;
-pub use status::{Standing, Transition, status};
+pub use status::{Standing, Transition, status, unread};

@@ -15,19 +15,21 @@ use crate::api::{
     ClusterOAuthClientToken, ClusterOAuthClientTokenStatus, MANAGER, OAuthClientToken,
 };
 use crate::error::{Error, Reason};
-use crate::runtime::{ApiError, in_time, names_uid};
+use crate::runtime::{ApiError, Lead, in_time, names_uid};
 
 /// Writes status and events.
 pub struct Recorder {
     client: Client,
     events: EventRecorder,
+    lead: Lead,
 }
 
 impl Recorder {
-    /// A recorder that reports as tokenward.
-    pub fn new(client: Client) -> Self {
+    /// A recorder that reports as tokenward, as long as this process leads: after that, how a token
+    /// stands is for another one to tell.
+    pub fn new(client: Client, lead: Lead) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: None };
-        Self { events: EventRecorder::new(client.clone(), reporter), client }
+        Self { events: EventRecorder::new(client.clone(), reporter), client, lead }
     }
 
     /// Writes a token's status, and events for what changed.
@@ -36,6 +38,9 @@ impl Recorder {
         token: &OAuthClientToken,
         Transition { before, after }: Transition<'_>,
     ) -> Result<(), Error> {
+        if !self.lead.holds() {
+            return Ok(());
+        }
         let namespace = token.metadata.namespace.as_deref().unwrap_or_default();
         write(&Api::namespaced(self.client.clone(), namespace), token, after).await?;
         for notice in notices(&before.conditions, &after.conditions) {
@@ -50,6 +55,9 @@ impl Recorder {
         token: &ClusterOAuthClientToken,
         (before, after): (&ClusterOAuthClientTokenStatus, &ClusterOAuthClientTokenStatus),
     ) -> Result<(), Error> {
+        if !self.lead.holds() {
+            return Ok(());
+        }
         write(&Api::all(self.client.clone()), token, after).await?;
         for notice in notices(&before.grant.conditions, &after.grant.conditions) {
             self.tell(token, notice).await;

@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::annotations::whole_seconds;
-use crate::api::conditions::{self, FRESH, READY, STALLED, Stamp};
+use crate::api::conditions::{self, FRESH, Holds, READY, STALLED, Stamp, Verdict};
 use crate::api::{InputsStatus, OAuthClientTokenStatus, TokenState};
 use crate::decide::{Facts, Verdicts};
+use crate::error::Error;
 
 /// What a decision says of the present.
 #[derive(Clone, Debug)]
@@ -68,13 +69,32 @@ pub fn status(facts: &Facts, standing: Standing, before: &[Condition]) -> OAuthC
     }
 }
 
+/// The status of a token of which nothing could be read: what was written before, and why it is not
+/// kept fresh. Ready stays until the token ends.
+pub fn unread(
+    before: &OAuthClientTokenStatus,
+    error: &Error,
+    stamp: Stamp,
+) -> OAuthClientTokenStatus {
+    let mut after = before.clone();
+    let verdict = |holds| Verdict::new(holds, error.reason().as_str(), error.message());
+    let conditions = &mut after.conditions;
+    let is_good = before.token.as_ref().is_some_and(|token| token.expires_at > stamp.now);
+    if !(is_good && conditions::is_true(conditions, READY)) {
+        conditions::set(conditions, READY, verdict(Holds::No), stamp);
+    }
+    conditions::set(conditions, FRESH, verdict(Holds::No), stamp);
+    conditions::set(conditions, STALLED, verdict(Holds::Yes), stamp);
+    after
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::api::conditions::{Holds, Verdict};
     use crate::decide::Seen;
+    use crate::error::Reason;
 
     fn written(facts: &Facts, before: &[Condition], second: i64) -> OAuthClientTokenStatus {
         let verdict = || Verdict::new(Holds::Yes, "Same", "the same");
@@ -97,6 +117,33 @@ mod tests {
         // Others were found: the next process has to compare again.
         facts.seen = Some(Seen { at: "v2".into(), found: Ok("key.other".into()) });
         assert_eq!(inputs(&facts), ("key.digest".into(), String::new()));
+    }
+
+    #[test]
+    fn what_could_not_be_read_leaves_a_good_token_ready() {
+        let error = Error::new(Reason::ReadFailed, "RBAC does not let tokenward get secrets");
+        let told = |status: &OAuthClientTokenStatus, second| {
+            let now = DateTime::from_timestamp(second, 0).unwrap();
+            let after = unread(status, &error, Stamp { now, generation: Some(1) });
+            let conditions = after.conditions.iter();
+            let told = conditions.map(|c| format!("{}={} {}", c.type_, c.status, c.reason));
+            told.collect::<Vec<_>>().join(", ")
+        };
+        let stalled = "Fresh=False ReadFailed, Stalled=True ReadFailed";
+        let never = OAuthClientTokenStatus::default();
+        assert_eq!(told(&never, 1), format!("Ready=False ReadFailed, {stalled}"));
+        let mut good = written(&Facts::default(), &[], 1);
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        good.token = Some(TokenState {
+            issued_at: at(0),
+            expires_at: at(100),
+            refresh_at: at(50),
+            token_type: None,
+            scopes: vec![],
+            outputs: vec![],
+        });
+        assert_eq!(told(&good, 99), format!("Ready=True Same, {stalled}"));
+        assert_eq!(told(&good, 100), format!("Ready=False ReadFailed, {stalled}"));
     }
 
     #[test]

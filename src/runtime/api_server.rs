@@ -14,6 +14,11 @@ use super::api_requests::{ApiRequest, ApiRequests};
 /// Longest time that one API request may take, the client's own retries included.
 const API_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Those of RBAC that tokenward needs.
+const VERBS: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
+/// A resource with its subresource.
+const LONGEST_RESOURCE: usize = 64;
+
 /// The API server, as ourselves and as nobody.
 #[derive(Clone)]
 pub struct Access {
@@ -61,12 +66,16 @@ pub(crate) async fn in_time<T>(
 }
 
 impl fmt::Display for ApiError {
-    /// The reason and code only: the API server's message may quote the object.
+    /// The reason and code only, and what RBAC refuses: the API server's message may quote the
+    /// object.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(status) if status.is_forbidden() => {
-                f.write_str("RBAC, a quota or an admission policy does not allow it (403)")
-            }
+            Self::Refused(status) if status.is_forbidden() => match denied(&status.message) {
+                Some((verb, resource)) => {
+                    write!(f, "RBAC does not let tokenward {verb} {resource} (403)")
+                }
+                None => f.write_str("RBAC, a quota or an admission policy does not allow it (403)"),
+            },
             Self::Refused(status) if status.is_invalid() => {
                 f.write_str("the API server calls it invalid (422)")
             }
@@ -77,6 +86,19 @@ impl fmt::Display for ApiError {
             Self::Unreachable => f.write_str("the API server cannot be reached"),
         }
     }
+}
+
+/// What RBAC does not let us do to what, where a refusal says so: a verb and a resource and no other
+/// word, whoever wrote the message.
+fn denied(message: &str) -> Option<(&str, &str)> {
+    let (verb, rest) = message.split_once(" cannot ")?.1.split_once(" resource \"")?;
+    let (resource, rest) = rest.split_once("\" in API group \"")?;
+    let is_name = |name: &str| {
+        let is_part = |c: char| c.is_ascii_lowercase() || c == '/';
+        !name.is_empty() && name.len() <= LONGEST_RESOURCE && name.chars().all(is_part)
+    };
+    let is_known = VERBS.contains(&verb) && is_name(resource) && !rest.is_empty();
+    is_known.then_some((verb, resource))
 }
 
 /// Whether the API server refuses because the object is not the one that was meant.
@@ -92,4 +114,41 @@ pub(crate) fn names_type(status: &Status) -> bool {
 fn blames(status: &Status, field: &str) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes.into_iter().any(|cause| cause.field == field)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::verb(
+        "secrets \"c\" is forbidden: User \"system:serviceaccount:t:t\" cannot get resource \
+         \"secrets\" in API group \"\" in the namespace \"web\"",
+        "RBAC does not let tokenward get secrets (403)"
+    )]
+    #[case::subresource(
+        "x is forbidden: User \"u\" cannot patch resource \"oauthclienttokens/status\" in API group \
+         \"tokenward.dev\" in the namespace \"web\"",
+        "RBAC does not let tokenward patch oauthclienttokens/status (403)"
+    )]
+    #[case::quota(
+        "exceeded quota: secrets",
+        "RBAC, a quota or an admission policy does not allow it (403)"
+    )]
+    #[case::a_policy_that_quotes(
+        "you cannot get resource \"s3cr3t of 7\" in API group \"\"",
+        "RBAC, a quota or an admission policy does not allow it (403)"
+    )]
+    fn a_refusal_tells_what_rbac_lacks_and_nothing_of_objects(
+        #[case] message: &str,
+        #[case] told: &str,
+    ) {
+        let status = serde_json::json!({
+            "status": "Failure", "code": 403, "reason": "Forbidden", "message": message
+        });
+        let error = ApiError::Refused(serde_json::from_value(status).unwrap());
+        assert_eq!(error.to_string(), told);
+    }
 }

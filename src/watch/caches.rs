@@ -101,8 +101,8 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Starts the watches and waits until every cache is filled. Tokens that are to be looked at
-    /// come out of `triggers`, every one of them at first.
+    /// Starts the watches and waits until every cache is filled. What is to be looked at again is
+    /// told to `triggers`.
     pub async fn start(
         client: &Client,
         settings: WatchSettings,
@@ -148,13 +148,17 @@ impl Caches {
         }
         caches.refer_all();
         caches.watch_secrets(client, &outlet).await;
-        for token in in_order(caches.tokens.state()) {
-            outlet.send(Trigger::of(&token));
-        }
-        for token in in_order(caches.cluster_tokens.state()) {
-            outlet.send_both(&token);
-        }
         caches
+    }
+
+    /// Has every token looked at.
+    pub fn send_all(&self, triggers: &Triggers) {
+        for token in in_order(self.tokens.state()) {
+            triggers.send(Trigger::of(&token));
+        }
+        for token in in_order(self.cluster_tokens.state()) {
+            triggers.send_both(&token);
+        }
     }
 
     async fn fill_cluster_kinds(

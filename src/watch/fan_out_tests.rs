@@ -8,7 +8,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::watch::{Listener, Scope, Triggered, WatchSettings, triggers};
+use crate::watch::{Listener, Scope, Triggered, Triggers, WatchSettings};
 
 /// Nobody who is told anything.
 struct Nobody;
@@ -74,7 +74,8 @@ async fn caches(client: Client) -> (Arc<Caches>, Triggered) {
         cluster_resource_namespace: "platform".to_owned(),
         providers: crate::watch::ProviderPolicy::default(),
     };
-    let (triggers, triggered) = triggers();
+    let triggers = Triggers::default();
+    let triggered = triggers.listen();
     (Caches::start(&client, settings, triggers, Arc::new(Nobody)).await, triggered)
 }
 

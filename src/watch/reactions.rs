@@ -206,10 +206,8 @@ impl Outlet {
         self.triggers.send(token);
     }
 
-    /// Has the grant of a cluster token looked at, and its copies.
     pub(super) fn send_both(&self, token: &ClusterOAuthClientToken) {
-        self.send(Trigger::Grant(token.name_any()));
-        self.send(Trigger::Copies(token.name_any()));
+        self.triggers.send_both(token);
     }
 }
 

@@ -33,13 +33,18 @@ impl Trigger {
     }
 }
 
-/// Where what is to be looked at again is told. The receivers are gone only when the process ends.
-#[derive(Clone, Debug)]
+/// Where what is to be looked at again is told. While nobody listens, nothing is kept of it.
+#[derive(Clone, Debug, Default)]
 pub struct Triggers {
+    told: Arc<Mutex<Option<Told>>>,
+    attended: Attended,
+}
+
+#[derive(Clone, Debug)]
+struct Told {
     tokens: UnboundedSender<ObjectRef<OAuthClientToken>>,
     grants: UnboundedSender<ObjectRef<ClusterOAuthClientToken>>,
     copies: UnboundedSender<ObjectRef<ClusterOAuthClientToken>>,
-    attended: Attended,
 }
 
 /// What is worked on, and what tells those who work on it that there is news.
@@ -54,12 +59,12 @@ pub struct Attention {
 
 impl Drop for Attention {
     fn drop(&mut self) {
-        lock(&self.attended).remove(&self.trigger);
+        hold(&self.attended).remove(&self.trigger);
     }
 }
 
-fn lock(attended: &Attended) -> MutexGuard<'_, HashMap<Trigger, CancellationToken>> {
-    attended.lock().unwrap_or_else(PoisonError::into_inner)
+fn hold<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where it comes out.
@@ -73,45 +78,54 @@ pub struct Triggered {
     pub copies: UnboundedReceiver<ObjectRef<ClusterOAuthClientToken>>,
 }
 
-/// Both ends.
-pub fn triggers() -> (Triggers, Triggered) {
-    let (tokens, tokens_out) = unbounded_channel();
-    let (grants, grants_out) = unbounded_channel();
-    let (copies, copies_out) = unbounded_channel();
-    let triggered = Triggered { tokens: tokens_out, grants: grants_out, copies: copies_out };
-    (Triggers { tokens, grants, copies, attended: Attended::default() }, triggered)
-}
-
 impl Triggers {
+    /// From now on it is told here, and nowhere else.
+    pub fn listen(&self) -> Triggered {
+        let (tokens, tokens_out) = unbounded_channel();
+        let (grants, grants_out) = unbounded_channel();
+        let (copies, copies_out) = unbounded_channel();
+        *hold(&self.told) = Some(Told { tokens, grants, copies });
+        Triggered { tokens: tokens_out, grants: grants_out, copies: copies_out }
+    }
+
     /// Work on something begins. From then on news of it can be heard of.
     pub fn attend(&self, trigger: Trigger) -> Attention {
-        lock(&self.attended).insert(trigger.clone(), CancellationToken::new());
+        hold(&self.attended).insert(trigger.clone(), CancellationToken::new());
         Attention { attended: Arc::clone(&self.attended), trigger }
     }
 
     /// What tells of news of something that is worked on: whoever waits for its sake need not any
     /// longer, for it is looked at again.
     pub fn news(&self, trigger: &Trigger) -> CancellationToken {
-        lock(&self.attended).get(trigger).cloned().unwrap_or_default()
+        hold(&self.attended).get(trigger).cloned().unwrap_or_default()
     }
 
     /// Tells of one that is not what it was: nobody waits for what it was any longer.
     pub fn send(&self, trigger: Trigger) {
-        if let Some(news) = lock(&self.attended).get(&trigger) {
+        if let Some(news) = hold(&self.attended).get(&trigger) {
             news.cancel();
         }
         self.look_again(trigger);
     }
 
+    /// Has the grant of a cluster token looked at, and its copies.
+    pub fn send_both(&self, token: &ClusterOAuthClientToken) {
+        self.send(Trigger::Grant(token.name_any()));
+        self.send(Trigger::Copies(token.name_any()));
+    }
+
     /// Tells of one of which something is to be looked at that is read when it is needed, after any
     /// wait: a Secret.
     pub fn look_again(&self, trigger: Trigger) {
+        let told = hold(&self.told);
+        let Some(told) = told.as_ref() else { return };
+        // Whoever listened may have ended.
         match trigger {
             Trigger::Token { namespace, name } => {
-                let _ = self.tokens.send(ObjectRef::new(&name).within(&namespace));
+                let _ = told.tokens.send(ObjectRef::new(&name).within(&namespace));
             }
-            Trigger::Grant(name) => drop(self.grants.send(ObjectRef::new(&name))),
-            Trigger::Copies(name) => drop(self.copies.send(ObjectRef::new(&name))),
+            Trigger::Grant(name) => drop(told.grants.send(ObjectRef::new(&name))),
+            Trigger::Copies(name) => drop(told.copies.send(ObjectRef::new(&name))),
         }
     }
 }
@@ -122,7 +136,7 @@ mod tests {
 
     #[test]
     fn news_are_heard_while_something_is_worked_on() {
-        let (triggers, _triggered) = triggers();
+        let triggers = Triggers::default();
         let grant = || Trigger::Grant("g".to_owned());
         let attention = triggers.attend(grant());
         let news = triggers.news(&grant());

@@ -18,6 +18,7 @@ async fn a_provider_that_cannot_be_read_is_left_out_and_the_others_go_on() {
     // While it watches ...
     world.apply_verbatim(&provider);
     before.wait_for_log("an object cannot be read and is left out").await;
+    assert!(before.log().contains("name=\"nested\""), "it is named");
     world.force("first", "now").await;
     before.kill();
     // ... and when it lists.

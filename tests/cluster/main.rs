@@ -15,6 +15,7 @@
     reason = "a test says what it expects by failing, and waits by the real clock"
 )]
 
+mod bad_days;
 #[path = "../conformance/certificates.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod certificates;
@@ -30,6 +31,7 @@ mod crowd;
 mod discovery;
 mod documents;
 mod egress;
+mod elections;
 mod expiry;
 mod faults;
 mod harness;

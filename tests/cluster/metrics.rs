@@ -34,7 +34,7 @@ async fn figures_tell_what_is_and_what_was_done_and_go_with_what_they_are_of() {
     operator.wait_for_log("probes and metrics are served").await;
     assert_eq!(operator.admin("/livez"), (200, "ok\n".to_owned()));
     operator.wait_for_log("caches are filled").await;
-    assert_eq!(operator.admin("/readyz"), (200, "[+] caches\n".to_owned()));
+    operator.wait_for_gates((200, "[+] caches\n[+] crds\n[+] key\n")).await;
     assert_eq!(operator.admin("/").0, 404);
     let limits = "limits: {minInterval: 1s, requestsPer: {1h: 3}}";
     world.apply(&format!("{}\n---\n{}", oauth2_provider("p", limits), oauth2_client("c")));

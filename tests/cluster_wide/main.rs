@@ -17,9 +17,11 @@
 #[path = "../cluster/harness/mod.rs"]
 mod harness;
 
+mod book;
 mod copies;
 mod fan_out;
 mod fleet;
+mod installing;
 mod readme;
 
 use std::path::Path;

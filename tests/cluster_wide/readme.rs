@@ -11,17 +11,32 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The README's fenced blocks with this info string.
 fn blocks(info: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
-    let fence = format!("```{info}\n");
-    let blocks = text.split(&fence).skip(1);
-    blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    let fenced = fenced(&Path::new(ROOT).join("README.md")).into_iter();
+    fenced.filter(|(found, _)| found == info).map(|(_, text)| text).collect()
+}
+
+/// The fenced blocks of a page, in their order: info string and text.
+pub fn fenced(page: &Path) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(page).unwrap();
+    let block = |fenced: &str| fenced.split_once('\n').map(|(i, t)| (i.to_owned(), t.to_owned()));
+    text.split("```").skip(1).step_by(2).filter_map(block).collect()
+}
+
+/// A manifest of a page, with the simulator in the place of its provider and its client's.
+pub fn with_simulator(manifest: &str, endpoint: &str) -> String {
+    manifest.replace("https://login.example.com/oauth/token", endpoint).replace(
+        "{client_id: shop, client_secret: s3cr3t}",
+        &format!("{{client_id: {CLIENT_ID:?}, client_secret: {CLIENT_SECRET:?}}}"),
+    )
 }
 
 fn bash(script: &str) -> Command {
     let mut command = Command::new("bash");
+    let tokenward = Path::new(env!("CARGO_BIN_EXE_tokenward"));
     let path = format!(
-        "{}:{}",
+        "{}:{}:{}",
         kubeconfig().with_file_name("bin").display(),
+        tokenward.parent().unwrap().display(),
         std::env::var("PATH").unwrap_or_default()
     );
     command.args(["-euo", "pipefail", "-c", script]).current_dir(ROOT);
@@ -51,8 +66,17 @@ impl Drop for Terminal {
     }
 }
 
-/// Deletes what the README made, even where the test fails.
-struct Cleanup;
+/// Deletes what the README, or the book, made, even where the test fails.
+pub struct Cleanup;
+
+impl Cleanup {
+    /// A namespace of an earlier run may still be going.
+    pub fn first() -> Self {
+        let delete = ["delete", "namespace", "web", "--ignore-not-found", "--timeout=120s"];
+        let _ = try_kubectl(&delete, "");
+        Self
+    }
+}
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
@@ -62,7 +86,8 @@ impl Drop for Cleanup {
     }
 }
 
-fn run(script: &str) -> String {
+/// Types these commands, and tells what they printed.
+pub fn run(script: &str) -> String {
     let output = bash(script).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{script}\n{}{}", text(&output.stdout), text(&output.stderr));
@@ -73,10 +98,7 @@ fn run(script: &str) -> String {
 async fn every_command_of_the_readme_works() {
     let _alone = crate::ONE_AT_A_TIME.lock().await;
     crate::harness::World::new("readme").await;
-    // A namespace of an earlier run may still be going.
-    let _ =
-        try_kubectl(&["delete", "namespace", "web", "--ignore-not-found", "--timeout=120s"], "");
-    let _cleanup = Cleanup;
+    let _cleanup = Cleanup::first();
     let quickstart = blocks("sh quickstart");
     let [install, four] = quickstart.as_slice() else { panic!("two quickstart blocks") };
     // The control plane is up already, whichever it is.
@@ -93,12 +115,7 @@ async fn every_command_of_the_readme_works() {
 
     // "Your own token", with the simulator in the place of login.example.com.
     for block in blocks("yaml") {
-        let block = block
-            .replace("https://login.example.com/oauth/token", "http://127.0.0.1:8085/oauth2/token")
-            .replace(
-                "{client_id: shop, client_secret: s3cr3t}",
-                &format!("{{client_id: {CLIENT_ID:?}, client_secret: {CLIENT_SECRET:?}}}"),
-            );
+        let block = with_simulator(&block, "http://127.0.0.1:8085/oauth2/token");
         kubectl(&["apply", "-f", "-"], &block);
     }
     run("kubectl -n web wait --for=condition=Ready oct/shop --timeout=60s");

@@ -11,13 +11,18 @@
     reason = "a test says what it expects by failing, and waits by the real clock"
 )]
 
+mod api_page;
 mod bench;
+mod book;
 mod catalogue_page;
 mod chaining;
 mod check;
+mod cli_page;
 mod commands;
 mod discovery;
 mod docs;
+mod health;
+mod image;
 mod keep;
 mod limits;
 mod once;

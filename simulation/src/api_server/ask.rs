@@ -6,6 +6,8 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::view;
+
 /// A request, understood.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -45,6 +47,8 @@ pub struct Reply {
     pub status: u16,
     /// An object, a list or a `Status`.
     pub body: Arc<Value>,
+    /// Whether no more than the metadata of an object is told.
+    pub metadata_only: bool,
 }
 
 impl Ask {
@@ -122,7 +126,7 @@ impl Ask {
 impl Reply {
     /// Something that was asked for.
     pub fn ok(body: impl Into<Arc<Value>>) -> Self {
-        Self { status: 200, body: body.into() }
+        Self { status: 200, body: body.into(), metadata_only: false }
     }
 
     /// A refusal.
@@ -131,7 +135,7 @@ impl Reply {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "reason": reason, "code": status, "message": message,
         });
-        Self { status, body: Arc::new(body) }
+        Self { status, body: Arc::new(body), metadata_only: false }
     }
 
     /// A refusal because of a field.
@@ -141,6 +145,11 @@ impl Reply {
             {"reason": "FieldValueInvalid", "field": field, "message": message},
         ]});
         refused
+    }
+
+    /// As it travels.
+    pub fn text(&self) -> String {
+        view::text(&self.body, self.metadata_only)
     }
 
     /// The object is not as it was.

@@ -76,9 +76,8 @@ impl History {
             let _ = lines.send(line(&gone));
             return receiver;
         }
-        for event in
-            self.events.iter().filter(|event| event.version > since && at.covers(&event.at))
-        {
+        let known = self.events.partition_point(|event| event.version <= since);
+        for event in self.events.range(known..).filter(|event| at.covers(&event.at)) {
             let _ = lines.send(event.line(metadata_only));
         }
         self.watchers.push(Watcher { at: at.clone(), metadata_only, lines });
@@ -95,8 +94,13 @@ impl History {
                 // What cannot be left out of a kind of ours.
                 "spec": {"providerRef": {"name": ""}},
             });
-            let object = view::shown(&Arc::new(object), watcher.metadata_only);
-            watcher.lines.send(line(&json!({"type": "BOOKMARK", "object": *object}))).is_ok()
+            let event = Event {
+                version: self.version,
+                at: watcher.at.clone(),
+                kind: "BOOKMARK",
+                object: Arc::new(object),
+            };
+            watcher.lines.send(event.line(watcher.metadata_only)).is_ok()
         });
     }
 
@@ -115,7 +119,7 @@ impl History {
 
 impl Event {
     fn line(&self, metadata_only: bool) -> Vec<u8> {
-        let object = view::shown(&self.object, metadata_only);
+        let object = view::text(&self.object, metadata_only);
         format!("{{\"type\":\"{}\",\"object\":{object}}}\n", self.kind).into_bytes()
     }
 }

@@ -116,7 +116,7 @@ async fn next(
 }
 
 fn answer(reply: &Reply) -> Result<Response<Answer>, Error> {
-    let body = Full::new(Bytes::from(reply.body.to_string()));
+    let body = Full::new(Bytes::from(reply.text()));
     Ok(Response::builder()
         .status(reply.status)
         .header("content-type", "application/json")

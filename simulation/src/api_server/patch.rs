@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ask::{Ask, Place, Reply};
-use super::fields::{self, Paths};
+use super::fields;
 use super::view;
 
 /// What a patch makes of an object.
@@ -42,33 +42,26 @@ fn apply(ask: &Ask, before: &Value, now: &str) -> Result<Value, Reply> {
         return Ok(after);
     }
     let (manager, force) = (ask.manager(), ask.parameter("force") == Some("true"));
-    let applied = fields::paths(&ask.body, false);
-    let mut entries = entries(before);
-    let mut theirs = Paths::new();
-    for entry in entries.iter_mut().filter(|entry| !entry.is(&manager, "Apply")) {
-        let disputed: Vec<_> = applied
-            .iter()
-            .filter(|path| entry.paths.contains(*path))
-            .filter(|path| fields::at(&ask.body, path) != fields::at(before, path))
-            .cloned()
-            .collect();
-        if let (Some(path), false) = (disputed.first(), force) {
-            let message = format!("conflict with {:?} on {}", entry.manager, path.join("."));
+    let applied = fields::said(&ask.body);
+    let mut others = entries(&mut after);
+    let own = others.iter().position(|entry| is(entry, &manager, "Apply"));
+    let own = own.map(|index| others.remove(index));
+    for other in &mut others {
+        let owned = &mut other["fieldsV1"];
+        let disputed = fields::disputed((owned, &applied), (Some(before), Some(&ask.body)));
+        if let (Some(first), false) = (fields::first(&disputed), force) {
+            let message = format!("conflict with {} on {first}", other["manager"]);
             return Err(Reply::conflict(&message));
         }
-        for path in disputed {
-            entry.paths.remove(&path);
-        }
-        theirs.extend(entry.paths.iter().cloned());
+        fields::subtract(owned, &disputed);
     }
     merge(&mut after, &ask.body);
-    let own = entries.iter().position(|entry| entry.is(&manager, "Apply"));
-    let former = own.map(|index| entries.remove(index).paths).unwrap_or_default();
-    for path in former.difference(&applied).filter(|path| !theirs.contains(*path)) {
-        fields::remove(&mut after, path);
+    let theirs: Vec<&Value> = others.iter().map(|other| &other["fieldsV1"]).collect();
+    if let Some(own) = &own {
+        fields::remove(&mut after, (&own["fieldsV1"], Some(&applied)), &theirs);
     }
-    entries.push(Entry { manager, operation: "Apply", time: now.to_owned(), paths: applied });
-    write_entries(&mut after, entries);
+    let entry = entry((&manager, "Apply"), (applied, now), &after);
+    write_entries(&mut after, others, [entry]);
     Ok(after)
 }
 
@@ -136,71 +129,48 @@ fn merge_rfc7386(into: &mut Value, from: &Value) {
 
 /// Whoever changes a field takes it from its former owners.
 pub(super) fn own_as_update(before: &Value, after: &mut Value, (manager, now): (&str, &str)) {
-    let (was, is) = (fields::paths(before, true), fields::paths(after, true));
-    let changed: Paths = is
-        .iter()
-        .filter(|path| !was.contains(*path) || fields::at(before, path) != fields::at(after, path))
-        .filter(|path| path.last().is_none_or(|step| step != ".") || !was.contains(*path))
-        .cloned()
-        .collect();
-    let mut entries = entries(before);
+    let changed = fields::changed(before, after);
+    let mut entries = entries(after);
     for entry in &mut entries {
-        entry.paths.retain(|path| is.contains(path) && !changed.contains(path));
+        fields::prune(&mut entry["fieldsV1"], Some(&*after));
+        fields::subtract(&mut entry["fieldsV1"], &changed);
     }
-    match entries.iter_mut().find(|entry| entry.is(manager, "Update")) {
-        Some(own) if !changed.is_empty() => {
-            own.paths.extend(changed);
-            now.clone_into(&mut own.time);
+    let own = entries.iter_mut().find(|entry| is(entry, manager, "Update"));
+    let more = match own {
+        _ if fields::is_end(&changed) => None,
+        Some(own) => {
+            fields::unite(&mut own["fieldsV1"], changed);
+            own["time"] = json!(now);
+            None
         }
-        Some(_) => {}
-        None if changed.is_empty() => {}
-        None => entries.push(Entry {
-            manager: manager.to_owned(),
-            operation: "Update",
-            time: now.to_owned(),
-            paths: changed,
-        }),
+        None => Some(entry((manager, "Update"), (changed, now), after)),
+    };
+    write_entries(after, entries, more);
+}
+
+fn is(entry: &Value, manager: &str, operation: &str) -> bool {
+    entry["manager"] == manager && entry["operation"] == operation
+}
+
+fn entry((manager, operation): (&str, &str), (fields, now): (Value, &str), of: &Value) -> Value {
+    json!({
+        "manager": manager, "operation": operation, "time": now,
+        "apiVersion": of["apiVersion"], "fieldsType": "FieldsV1", "fieldsV1": fields,
+    })
+}
+
+/// Takes the entries out of an object.
+fn entries(object: &mut Value) -> Vec<Value> {
+    match object["metadata"]["managedFields"].take() {
+        Value::Array(entries) => entries,
+        _ => Vec::new(),
     }
-    write_entries(after, entries);
 }
 
-struct Entry {
-    manager: String,
-    operation: &'static str,
-    time: String,
-    paths: Paths,
-}
-
-impl Entry {
-    fn is(&self, manager: &str, operation: &str) -> bool {
-        self.manager == manager && self.operation == operation
-    }
-}
-
-fn entries(object: &Value) -> Vec<Entry> {
-    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
-    entries
-        .map(|entry| Entry {
-            manager: entry["manager"].as_str().unwrap_or_default().to_owned(),
-            operation: if entry["operation"] == "Apply" { "Apply" } else { "Update" },
-            time: entry["time"].as_str().unwrap_or_default().to_owned(),
-            paths: fields::of_tree(&entry["fieldsV1"]),
-        })
-        .collect()
-}
-
-fn write_entries(object: &mut Value, entries: Vec<Entry>) {
-    let api_version = object["apiVersion"].clone();
-    let entries = entries.into_iter().filter(|entry| !entry.paths.is_empty());
-    object["metadata"]["managedFields"] = entries
-        .map(|entry| {
-            json!({
-                "manager": entry.manager, "operation": entry.operation, "time": entry.time,
-                "apiVersion": api_version, "fieldsType": "FieldsV1",
-                "fieldsV1": fields::to_tree(&entry.paths),
-            })
-        })
-        .collect();
+fn write_entries(object: &mut Value, entries: Vec<Value>, more: impl IntoIterator<Item = Value>) {
+    let entries = entries.into_iter().chain(more);
+    let entries = entries.filter(|entry| !fields::is_end(&entry["fieldsV1"]));
+    object["metadata"]["managedFields"] = entries.collect();
 }
 
 /// What every object of a kind has.

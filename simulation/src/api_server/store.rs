@@ -16,7 +16,9 @@ pub struct Store {
     objects: BTreeMap<Place, Arc<Value>>,
     /// What happened, for those who watch.
     pub history: History,
-    uids: u64,
+    /// Of the objects that are there.
+    uids: BTreeSet<String>,
+    made: u64,
     /// What time it is, as objects have it.
     pub now: String,
 }
@@ -63,10 +65,7 @@ impl Store {
             _ => Err(Reply::refused(405, "MethodNotAllowed", "not simulated")),
         };
         match done {
-            Ok((reply, written)) => {
-                let body = view::shown(&reply.body, ask.metadata_only);
-                (Reply { body, ..reply }, written)
-            }
+            Ok((reply, written)) => (Reply { metadata_only: ask.metadata_only, ..reply }, written),
             Err(refused) => (refused, None),
         }
     }
@@ -80,9 +79,16 @@ impl Store {
         Self { objects: objects.into_iter().collect(), now: self.now.clone(), ..Self::default() }
     }
 
+    fn uid(&mut self) -> String {
+        self.made += 1;
+        format!("uid-{}", self.made)
+    }
+
     fn read(&self, ask: &Ask) -> Reply {
         match self.get(&ask.at) {
-            Some(object) => Reply::ok(view::shown(object, ask.metadata_only)),
+            Some(object) => {
+                Reply { metadata_only: ask.metadata_only, ..Reply::ok(Arc::clone(object)) }
+            }
             None => not_found(&ask.at),
         }
     }
@@ -95,9 +101,8 @@ impl Store {
             let message = format!("{} {:?} already exists", at.resource, at.name);
             return Err(Reply::refused(409, "AlreadyExists", &message));
         }
-        self.uids += 1;
         patch::defaults(&mut object, &at);
-        object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
+        object["metadata"]["uid"] = json!(self.uid());
         object["metadata"]["creationTimestamp"] = json!(self.now);
         if at.api_version.contains('.') {
             object["metadata"]["generation"] = json!(1);
@@ -106,7 +111,7 @@ impl Store {
         patch::own_as_update(&Value::Null, &mut object, (&ask.manager(), &self.now));
         patch::judge(&object)?;
         let written = self.put(&at, Some(object));
-        Ok((Reply { status: 201, body: self.objects[&at].clone() }, Some(written)))
+        Ok((Reply { status: 201, ..Reply::ok(self.objects[&at].clone()) }, Some(written)))
     }
 
     fn patch(&mut self, ask: &Ask) -> Done {
@@ -138,13 +143,15 @@ impl Store {
                 let mut object = json!({
                     "metadata": {"name": ask.at.name, "namespace": ask.at.namespace},
                 });
-                self.uids += 1;
-                object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
+                object["metadata"]["uid"] = json!(self.uid());
                 object["metadata"]["creationTimestamp"] = json!(self.now);
                 let mut made = patch::patched(ask, &object, &self.now)?;
                 patch::defaults(&mut made, &ask.at);
                 let written = self.put(&ask.at, Some(made));
-                Ok((Reply { status: 201, body: self.objects[&ask.at].clone() }, Some(written)))
+                Ok((
+                    Reply { status: 201, ..Reply::ok(self.objects[&ask.at].clone()) },
+                    Some(written),
+                ))
             }
         }
     }
@@ -186,30 +193,33 @@ impl Store {
         object["metadata"]["resourceVersion"] = json!(version.to_string());
         let object = Arc::new(object);
         self.history.note(at, what, Arc::clone(&object));
-        if !gone {
+        let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+        if gone {
+            self.uids.remove(uid);
+        } else {
+            if before.is_none() {
+                self.uids.insert(uid.to_owned());
+            }
             self.objects.insert(at.clone(), object);
         }
         Written { at: at.clone(), before, after: self.objects.get(at).cloned() }
     }
 
-    /// What was made for owners of which none is there any more.
+    /// What was made for owners of which none is there any more: Secrets, for nothing else has any.
     pub fn orphans(&self) -> Vec<Place> {
-        let alive: BTreeSet<&str> =
-            self.objects.values().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
+        let is_gone =
+            |owner: &Value| !self.uids.contains(owner["uid"].as_str().unwrap_or_default());
         let orphaned = |object: &Value| {
             let owners = object["metadata"]["ownerReferences"].as_array();
-            owners.is_some_and(|owners| {
-                !owners.is_empty()
-                    && owners
-                        .iter()
-                        .all(|owner| !alive.contains(owner["uid"].as_str().unwrap_or_default()))
-            })
+            owners.is_some_and(|owners| !owners.is_empty() && owners.iter().all(is_gone))
         };
-        self.objects
-            .iter()
-            .filter(|(_, object)| orphaned(object))
-            .map(|(at, _)| at.clone())
-            .collect()
+        let secrets = Place {
+            api_version: "v1".to_owned(),
+            resource: "secrets".to_owned(),
+            ..Place::default()
+        };
+        let orphans = self.list(&secrets).filter(|(_, object)| orphaned(object));
+        orphans.map(|(at, _)| at.clone()).collect()
     }
 }
 

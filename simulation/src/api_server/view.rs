@@ -1,20 +1,28 @@
 //! How objects are shown: whole or their metadata only, one or a page.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::ask::{Ask, Place, Reply};
 use super::store::Store;
 
 /// An object as it was asked for.
-pub(super) fn shown(object: &Arc<Value>, metadata_only: bool) -> Arc<Value> {
+pub(super) fn text(object: &Value, metadata_only: bool) -> String {
     match metadata_only && object["kind"] != "Status" {
-        true => Arc::new(json!({
+        true => format!(
+            r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{}}}"#,
+            object["metadata"]
+        ),
+        false => object.to_string(),
+    }
+}
+
+fn shown(object: &Value, metadata_only: bool) -> Value {
+    match metadata_only {
+        true => json!({
             "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
             "metadata": object["metadata"],
-        })),
-        false => Arc::clone(object),
+        }),
+        false => object.clone(),
     }
 }
 
@@ -37,7 +45,7 @@ pub(super) fn page(store: &Store, ask: &Ask) -> Reply {
     if let (Some((last, _)), Some(_)) = (found.last(), rest.next()) {
         metadata["continue"] = json!(format!("{version}|{}/{}", last.namespace, last.name));
     }
-    let items = found.into_iter().map(|(_, object)| (*shown(object, ask.metadata_only)).clone());
+    let items = found.into_iter().map(|(_, object)| shown(object, ask.metadata_only));
     let items: Vec<Value> = items.collect();
     let (kind, api_version) = match ask.metadata_only {
         true => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1"),

@@ -14,5 +14,6 @@ mod faults;
 mod grants;
 mod oauth;
 mod program;
+mod resource;
 mod revocation;
 mod systems;

@@ -5,12 +5,14 @@
 mod cluster;
 mod lane;
 mod operator;
+mod proxy;
 mod rbac;
 mod world;
 
 pub use cluster::{kubeconfig, kubectl, service_account_kubeconfig, try_kubectl};
 pub use lane::Lane;
 pub use operator::{ADMIN, Operator};
+pub use proxy::{Passage, Proxy};
 pub use rbac::FINALIZER;
 pub use world::{
     LOOPBACK, OPERATOR_NAMESPACE, World, oauth2_client, oauth2_provider, oauth2_token, token,

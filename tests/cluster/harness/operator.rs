@@ -62,6 +62,19 @@ impl Operator {
         }
     }
 
+    /// Waits until its gates are told like this.
+    pub async fn wait_for_gates(&self, (status, gates): (u16, &str)) {
+        let deadline = std::time::Instant::now() + super::PATIENCE;
+        loop {
+            let told = self.admin("/readyz");
+            if told.0 == status && told.1.contains(gates) {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "never {gates:?}, but {told:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -44,6 +44,24 @@ impl World {
         kubectl(&["apply", "--server-side", "-f", "-"], &rules.replace(&binding, &here));
     }
 
+    /// Lets operators hold their Lease here instead of in their own namespace.
+    pub async fn grant_lease(&self) {
+        let rules = shipped("rbac.yaml");
+        let election = "name: tokenward-leader-election, namespace: ";
+        let rules: Vec<String> = rules
+            .split("---\n")
+            .filter(|document| document.contains(election))
+            .map(|document| {
+                let own = format!("{election}{OPERATOR_NAMESPACE}");
+                document.replace(&own, &format!("{election}{}", self.namespace))
+            })
+            .collect();
+        assert_eq!(rules.len(), 2, "a Role and its binding");
+        kubectl(&["apply", "-f", "-"], &rules.join("---\n"));
+        let update = ("update", "coordination.k8s.io", "leases", "", "tokenward");
+        self.until_allowed(update, true).await;
+    }
+
     /// Takes that away.
     pub async fn withdraw_revocation(&self) {
         self.kubectl(&["delete", "rolebinding", "tokenward-revocation"]);

@@ -224,6 +224,11 @@ impl World {
         all.last().unwrap().clone()
     }
 
+    /// Waits for the request to the generic endpoint that comes after this many.
+    pub async fn until_requests_beyond(&self, n: usize) -> Recorded {
+        self.sim.wait_for(n + 1, System::Oauth2, PATIENCE).await.unwrap().swap_remove(n)
+    }
+
     /// The number of requests to the generic endpoint so far.
     pub fn requests(&self) -> usize {
         self.sim.requests_of(System::Oauth2).len()

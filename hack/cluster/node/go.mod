@@ -1,0 +1,3 @@
+module tokenward/hack/cluster/node
+
+go 1.26.0

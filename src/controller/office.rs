@@ -1,0 +1,179 @@
+//! What a process has whether it leads or not, and what it does while it leads: a term begins with
+//! what the caches and the statuses tell, as after a restart, for others may have acted before.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::select;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::{CACHES, Context, Instruments, PAUSE, work_on};
+use crate::act::{ClusterEdge, Engine, Tools, Witness};
+use crate::api::{ClusterOAuthClientToken, OAuthClientToken};
+use crate::flow::uid;
+use crate::record::{Census, CopyLedger, Ledger, ProviderRecorder, Recorder};
+use crate::runtime::Access;
+use crate::watch::{Caches, Listener, Triggers, WatchSettings};
+
+/// The gate that tells whether this process leads. Who stands by is ready, too.
+pub(super) const LEADER: &str = "leader";
+pub(super) const STANDBY: &str = "standby";
+
+/// Where a process works.
+pub(super) struct Office {
+    access: Access,
+    home: String,
+    cluster_kinds: bool,
+    caches: Arc<Caches>,
+    triggers: Triggers,
+    memory: Memory,
+    tools: Tools,
+    pub(super) instruments: Instruments,
+    /// Attempts to keep what could not be kept in a term.
+    unkept: Mutex<JoinSet<()>>,
+}
+
+/// What is remembered of what this process did.
+#[derive(Clone)]
+struct Memory {
+    ledger: Arc<Ledger>,
+    copies: Arc<CopyLedger>,
+    recorder: Arc<Recorder>,
+    /// A provider may have a status to be written.
+    providers: Arc<Notify>,
+}
+
+impl Listener for Memory {
+    fn token_gone(&self, token: &OAuthClientToken) {
+        self.ledger.forget(uid(token));
+        self.recorder.forget(token);
+    }
+
+    fn cluster_token_gone(&self, token: &ClusterOAuthClientToken) {
+        let uid = token.metadata.uid.as_deref().unwrap_or_default();
+        self.ledger.forget(uid);
+        self.copies.forget(uid);
+        self.recorder.forget(token);
+    }
+
+    fn provider_changed(&self) {
+        self.providers.notify_one();
+    }
+}
+
+impl Office {
+    /// Fills the caches.
+    pub(super) async fn furnish(
+        (access, watch): (Access, WatchSettings),
+        tools: Tools,
+        instruments: Instruments,
+    ) -> Self {
+        let memory = Memory {
+            ledger: Arc::default(),
+            copies: Arc::default(),
+            recorder: Arc::new(Recorder::new(access.client.clone(), tools.lead.clone())),
+            providers: Arc::default(),
+        };
+        let (home, cluster_kinds) = (watch.cluster_resource_namespace.clone(), watch.cluster_kinds);
+        let triggers = Triggers::default();
+        let listener = Arc::new(memory.clone());
+        let caches = Caches::start(&access.client, watch, triggers.clone(), listener).await;
+        info!(tokens = caches.tokens().state().len(), "caches are filled");
+        instruments.readiness.open(CACHES);
+        Self {
+            access,
+            home,
+            cluster_kinds,
+            caches,
+            triggers,
+            memory,
+            tools,
+            instruments,
+            unkept: Mutex::default(),
+        }
+    }
+
+    /// Acts until `over` is cancelled, and what was begun by then has ended.
+    pub(super) async fn term(&self, over: CancellationToken) {
+        self.memory.ledger.clear();
+        self.memory.copies.clear();
+        self.tell_leading(true);
+        let context = self.context(over.clone());
+        let census = &self.instruments.census;
+        census.look_at(Some(Arc::clone(&context) as Arc<dyn Census>));
+        let triggered = self.triggers.listen();
+        self.caches.send_all(&self.triggers);
+        let client = self.access.client.clone();
+        let providers = Arc::clone(&self.memory.providers);
+        let providers = ProviderRecorder::new(client, context.clock.clone(), providers);
+        let providers = tokio::spawn(providers.run(Arc::clone(&self.caches)));
+        let work = Box::pin(work_on(&context, triggered, (self.cluster_kinds, over.clone())));
+        let end = async {
+            over.cancelled().await;
+            self.tell_leading(false);
+            providers.abort();
+            std::future::pending::<()>().await;
+        };
+        select! {
+            () = work => {}
+            () = end => {}
+        }
+        census.look_at(None);
+        self.keep_what_is_left(context).await;
+    }
+
+    fn context(&self, over: CancellationToken) -> Arc<Context> {
+        let tools = Tools { stopping: over, ..self.tools.clone() };
+        let secrets = Arc::clone(&self.caches.secrets);
+        let edge = ClusterEdge::new(self.access.clone(), secrets);
+        let edge = edge.at_home_in(&self.home).under(tools.lead.clone());
+        let metrics = Arc::clone(&self.instruments.metrics);
+        Arc::new(Context {
+            caches: Arc::clone(&self.caches),
+            ledger: Arc::clone(&self.memory.ledger),
+            copies: Arc::clone(&self.memory.copies),
+            recorder: Arc::clone(&self.memory.recorder),
+            triggers: self.triggers.clone(),
+            transport: Arc::clone(&tools.transport),
+            digester: Arc::clone(&tools.digester),
+            resumed_at: tools.clock.now(),
+            clock: tools.clock.clone(),
+            engine: Engine::new(edge, tools).watched_by(Arc::clone(&metrics) as Arc<dyn Witness>),
+            metrics,
+        })
+    }
+
+    fn tell_leading(&self, leads: bool) {
+        let Instruments { metrics, readiness, .. } = &self.instruments;
+        metrics.note_leading(leads, self.tools.clock.now());
+        if readiness.has(LEADER) {
+            readiness.open_with(LEADER, if leads { "leading" } else { STANDBY });
+        }
+    }
+
+    /// What a provider renewed and could not be kept is in this process and nowhere else: it is
+    /// tried for as long as the process lives.
+    async fn keep_what_is_left(&self, context: Arc<Context>) {
+        let stopping = self.tools.stopping.clone();
+        if context.engine.catch_up_with_all().await || stopping.is_cancelled() {
+            return;
+        }
+        let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        unkept.spawn(async move {
+            while !context.engine.catch_up_with_all().await && !stopping.is_cancelled() {
+                select! {
+                    () = tokio::time::sleep(PAUSE) => {}
+                    () = stopping.cancelled() => {}
+                }
+            }
+        });
+    }
+
+    /// Ends once nothing is left that is worth another try.
+    pub(super) async fn leave(self) {
+        let unkept = self.unkept.into_inner();
+        unkept.unwrap_or_else(PoisonError::into_inner).join_all().await;
+    }
+}

@@ -1,0 +1,68 @@
+//! From `helm install` to a workload that uses a token: on a cluster whose node runs pods.
+//!
+//! The chart is installed as a user would; the operator runs as two pods of its own image, under
+//! its own RBAC. The provider simulator runs as a pod too. A workload mounts the target Secret, reads
+//! the token anew each time and uses it at the simulator, which records whether the use was valid.
+//! Meanwhile things go wrong (`faults.rs`). No use may be invalid, whatever happens.
+//!
+//! `make e2e` and `tests/kind/run` bring the cluster and say by variables what it is
+//! (`settings.rs`); the suite does not care which one it is.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test says what it expects by failing, and waits by the real clock"
+)]
+
+mod cluster;
+mod faults;
+mod provider;
+mod report;
+mod settings;
+mod stage;
+mod tenant;
+
+use faults::Fault;
+use stage::{Plan, Stage};
+
+/// At kubelet's own pace: a mounted Secret is brought up to date a minute or so after it changed.
+#[test]
+#[ignore = "needs a cluster with a node and a quarter of an hour: make e2e"]
+fn full() {
+    play(&Plan {
+        lifetime: 300,
+        nudge: false,
+        faults: &[
+            Fault::LeaderKilled,
+            Fault::ProviderDown { seconds: 25 },
+            Fault::ApiServerRestarted,
+            Fault::ChartUpgraded,
+            Fault::TargetDeleted,
+            Fault::NamespaceMadeAgain,
+        ],
+    });
+}
+
+/// What two minutes have room for: kubelet is nudged.
+#[test]
+#[ignore = "needs a cluster with a node: make e2e-short"]
+fn short() {
+    play(&Plan {
+        lifetime: 90,
+        nudge: true,
+        faults: &[Fault::LeaderKilled, Fault::ProviderDown { seconds: 8 }, Fault::TargetDeleted],
+    });
+}
+
+fn play(plan: &Plan) {
+    let mut stage = Stage::set(plan);
+    for fault in plan.faults {
+        stage.through(*fault);
+    }
+    stage.leave();
+}
