@@ -176,9 +176,7 @@ async fn release_stops_what_it_is_told_to_and_says_what_it_cannot() {
     let (code, said) = release(&nobody, &format!("{}/none", world.namespace));
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains(
-            "cannot be read: RBAC does not let tokenward get deployments (403)"
-        ),
+        said.contains("cannot be read: RBAC does not let tokenward get deployments (403)"),
         "{said}"
     );
 }
