@@ -34,7 +34,14 @@ fn list(account: &str, namespace: &str) -> BTreeSet<String> {
     let account = format!("system:serviceaccount:{account}");
     let list = ["auth", "can-i", "--list", "--no-headers", "--as", &account, "-n", namespace];
     let printed = kubectl(&list, "");
-    printed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    let rules = printed.lines().map(|line| {
+        let (what, verbs) = line.trim_end_matches(']').rsplit_once('[').unwrap();
+        let what: Vec<&str> = what.split_whitespace().collect();
+        // They come in no order.
+        let verbs: BTreeSet<&str> = verbs.split_whitespace().collect();
+        format!("{} [{}]", what.join(" "), verbs.into_iter().collect::<Vec<_>>().join(" "))
+    });
+    rules.collect()
 }
 
 /// What it may do more than any other account.

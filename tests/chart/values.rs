@@ -24,6 +24,10 @@ use crate::variants::EVERYTHING;
 #[case::not_a_port("admin: {port: 0}", "/admin/port")]
 #[case::nobody("rbac: {serviceAccountTokens: [{namespace: web, names: []}]}", "names")]
 #[case::too_many("{replicas: 2, leaderElection: {enabled: false}}", "leaderElection.enabled")]
+#[case::too_late(
+    "leaderElection: {renewDeadlineSeconds: 15}",
+    "a leader stops before another begins"
+)]
 #[case::pointless_hosts("allowedHosts: [a.example]", "allowedHosts: says something only")]
 #[case::pointless_kinds("clusterKinds: true", "clusterKinds: says something only")]
 #[case::account_elsewhere(

@@ -52,6 +52,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) }}
 {{- fail (printf "replicas: %d of them would all ask providers for the same tokens; set leaderElection.enabled, or replicas to 1" (int .Values.replicas)) }}
 {{- end }}
+{{- with .Values.leaderElection }}
+{{- if not (and (lt (int .retryPeriodSeconds) (int .renewDeadlineSeconds)) (lt (int .renewDeadlineSeconds) (int .leaseDurationSeconds))) }}
+{{- fail (printf "leaderElection: retryPeriodSeconds (%d) < renewDeadlineSeconds (%d) < leaseDurationSeconds (%d) has to hold: a leader stops before another begins" (int .retryPeriodSeconds) (int .renewDeadlineSeconds) (int .leaseDurationSeconds)) }}
+{{- end }}
+{{- end }}
 {{- if and .Values.allowedHosts (ne .Values.namespacedProviders "CatalogueOnly") }}
 {{- fail (printf "allowedHosts: says something only with namespacedProviders: CatalogueOnly, which is %s" .Values.namespacedProviders) }}
 {{- end }}
@@ -94,6 +99,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.leaderElection.enabled }}
 - --leader-elect
 - --leader-election-namespace={{ .Release.Namespace }}
+- --leader-election-lease-duration={{ int .Values.leaderElection.leaseDurationSeconds }}
+- --leader-election-renew-deadline={{ int .Values.leaderElection.renewDeadlineSeconds }}
+- --leader-election-retry-period={{ int .Values.leaderElection.retryPeriodSeconds }}
 {{- end }}
 {{ include "tokenward.logArgs" . }}
 {{- with .Values.extraArgs }}
