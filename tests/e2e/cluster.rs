@@ -62,12 +62,11 @@ impl Cluster {
         until(&format!("{all:?}"), PATIENCE, || self.kubectl(&all).ok());
     }
 
-    /// The pod that leads.
+    /// Who leads: the name of the pod, a slash, and what tells its processes apart.
     pub fn leader(&self) -> Option<String> {
         let lease = self.get(&["lease", "tokenward", "-n", SYSTEM])?;
-        let holder =
-            lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty())?;
-        Some(holder.split('/').next()?.to_owned())
+        let holder = lease["spec"]["holderIdentity"].as_str()?;
+        (!holder.is_empty()).then(|| holder.to_owned())
     }
 
     /// The images of the operator's pods.
