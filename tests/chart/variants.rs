@@ -193,7 +193,7 @@ fn each_right_has_its_switch() {
             ],
         ),
         ("rbac: {serviceAccountTokens: [{namespace: web, names: [a]}]}", &["Role", "RoleBinding"]),
-        ("networkPolicy: {enabled: true}", &["NetworkPolicy"]),
+        ("networkPolicy: {enabled: true}", &["NetworkPolicy", "NetworkPolicy"]),
         ("podMonitor: {enabled: true}", &["PodMonitor"]),
         ("alerts: {enabled: true}", &["PrometheusRule"]),
         ("dashboard: {enabled: true}", &["ConfigMap"]),
