@@ -22,6 +22,7 @@ mod dashboard;
 mod deploy;
 mod helm;
 mod lifecycle;
+mod network;
 mod readme_page;
 mod rights;
 mod values;

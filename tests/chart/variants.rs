@@ -193,7 +193,7 @@ fn each_right_has_its_switch() {
             ],
         ),
         ("rbac: {serviceAccountTokens: [{namespace: web, names: [a]}]}", &["Role", "RoleBinding"]),
-        ("networkPolicy: {enabled: true}", &["NetworkPolicy"]),
+        ("networkPolicy: {enabled: true}", &["NetworkPolicy", "NetworkPolicy"]),
         ("podMonitor: {enabled: true}", &["PodMonitor"]),
         ("alerts: {enabled: true}", &["PrometheusRule"]),
         ("dashboard: {enabled: true}", &["ConfigMap"]),
@@ -207,6 +207,19 @@ fn each_right_has_its_switch() {
     let fewer = names("rbac: {aggregate: false}");
     let gone: Vec<&String> = least.difference(&fewer).collect();
     assert_eq!(gone, ["ClusterRole/tokenward-edit", "ClusterRole/tokenward-view"]);
+}
+
+/// Two of them cannot listen on one node.
+#[test]
+fn on_the_nodes_network_a_replica_goes_before_the_next_comes() {
+    let strategy = |values: &str| {
+        let objects = render(&Release { name: "tokenward", namespace: "own" }, values);
+        let deployment = objects.iter().find(|object| object.kind() == "Deployment").unwrap();
+        deployment.value["spec"]["strategy"]["rollingUpdate"].clone()
+    };
+    assert_eq!(strategy("hostNetwork: true")["maxSurge"], 0);
+    assert_eq!(strategy("hostNetwork: true")["maxUnavailable"], 1);
+    assert!(strategy("").is_null());
 }
 
 #[test]

@@ -14,6 +14,12 @@ app.kubernetes.io/name: {{ include "tokenward.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The pod before an uninstall: no replica, so not the same name. */}}
+{{- define "tokenward.releaseSelector" -}}
+app.kubernetes.io/name: {{ include "tokenward.fullname" . }}-release
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "tokenward.labels" -}}
 {{ include "tokenward.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

@@ -1,0 +1,34 @@
+//! Network policies: which pods they let go where.
+
+use serde_yaml::Value;
+
+use crate::helm::{Object, SHIPPED, render};
+
+/// The rules of egress of all policies that pick this pod.
+fn egress<'o>(objects: &'o [Object], pod: &Value) -> Vec<&'o Value> {
+    let labels = &pod["metadata"]["labels"];
+    let policies = objects.iter().filter(|object| object.kind() == "NetworkPolicy");
+    let of_pod = policies.map(|policy| &policy.value["spec"]).filter(|spec| {
+        let wanted = spec["podSelector"]["matchLabels"].as_mapping().unwrap();
+        wanted.iter().all(|(label, value)| labels.get(label) == Some(value))
+    });
+    of_pod.flat_map(|spec| spec["egress"].as_sequence().unwrap()).collect()
+}
+
+fn reaches(rules: &[&Value], port: u64) -> bool {
+    let ports = rules.iter().flat_map(|rule| rule["ports"].as_sequence().unwrap());
+    ports.map(|port| port["port"].as_u64().unwrap()).any(|found| found == port)
+}
+
+/// In a namespace where everything else is denied, too.
+#[test]
+fn the_operator_and_the_job_that_stops_it_reach_the_api_server() {
+    let values = "networkPolicy: {enabled: true, apiServer: {ports: [6443]}}";
+    let objects = render(&SHIPPED, values);
+    for (kind, providers) in [("Deployment", true), ("Job", false)] {
+        let pod = objects.iter().find(|object| object.kind() == kind).unwrap().pod().unwrap();
+        let rules = egress(&objects, &pod);
+        assert!(reaches(&rules, 53) && reaches(&rules, 6443), "{kind}: {rules:?}");
+        assert_eq!(reaches(&rules, 443), providers, "{kind}: {rules:?}");
+    }
+}
