@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use crate::act::{Case, Edge, Engine};
-use crate::api::OAuthClientToken;
 use crate::api::conditions::{self, Stamp};
+use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
 use crate::clock::Clock;
 use crate::decide::{Lesson, Outcome, Plan, decide, meanwhile};
 use crate::error::{Class, Error};
@@ -92,8 +92,8 @@ async fn carry_out<S: Station>(station: &S, case: &Case, plan: Plan) -> Option<O
     let now = station.clock().now();
     let expiry = case.snapshot.facts.held.as_ref().map(|held| held.expires_at);
     // One that is over is told as well, where the status knows nothing of it.
-    let told = station.ledger().written(uid(&case.snapshot.token)).conditions;
-    let untold = conditions::is_true(&told, conditions::READY);
+    let told = station.ledger().written(uid(&case.snapshot.token)).unwrap_or_default();
+    let untold = conditions::is_true(&told.conditions, conditions::READY);
     let Some(expiry) = expiry.filter(|expiry| *expiry > now || untold) else {
         return work.await;
     };
@@ -146,13 +146,11 @@ async fn tell_unread<S: Station>(
     if error.class() != Class::Permanent {
         return Ok(());
     }
-    let before = token.status.clone().unwrap_or_default();
+    let known = station.ledger().written(uid(token));
+    let before = known.or_else(|| token.status.clone()).unwrap_or_default();
     let stamp = Stamp { now: station.clock().now(), generation: token.metadata.generation };
     let after = unread(&before, error, stamp);
-    match after == before {
-        true => Ok(()),
-        false => station.record(token, Transition { before: &before, after: &after }).await,
-    }
+    tell(station, token, (before, after)).await
 }
 
 async fn write_down<S: Station>(
@@ -163,11 +161,20 @@ async fn write_down<S: Station>(
     let ledger = station.ledger();
     // Forgotten: the token went while it was worked on.
     let Some(facts) = ledger.facts(uid(token)) else { return Ok(()) };
-    let before = ledger.written(uid(token));
+    let before = ledger.written(uid(token)).unwrap_or_default();
     let after = status(&facts, standing, &before.conditions);
+    tell(station, token, (before, after)).await
+}
+
+/// Records a status that differs from the one before, and remembers it.
+async fn tell<S: Station>(
+    station: &S,
+    token: &OAuthClientToken,
+    (before, after): (OAuthClientTokenStatus, OAuthClientTokenStatus),
+) -> Result<(), Error> {
     if after != before {
         station.record(token, Transition { before: &before, after: &after }).await?;
-        ledger.note_written(uid(token), after);
+        station.ledger().note_written(uid(token), after);
     }
     Ok(())
 }
@@ -181,4 +188,76 @@ pub fn uid(token: &OAuthClientToken) -> &str {
 pub fn wait(until: DateTime<Utc>, clock: &Clock) -> Duration {
     let wait = (until - clock.now()).to_std().unwrap_or_default();
     wait.clamp(SHORTEST_WAIT, clock.trusted())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::api::conditions::{Holds, STALLED, Verdict};
+    use crate::decide::{Facts, Verdicts};
+    use crate::error::Reason;
+    use crate::local::LocalEdge;
+
+    /// Where something can be told, and nothing else.
+    struct Teller {
+        ledger: Ledger,
+        clock: Clock,
+        told: Mutex<Vec<OAuthClientTokenStatus>>,
+    }
+
+    impl Station for Teller {
+        type Edge = LocalEdge;
+
+        fn engine(&self) -> &Engine<LocalEdge> {
+            unreachable!()
+        }
+
+        fn ledger(&self) -> &Ledger {
+            &self.ledger
+        }
+
+        fn clock(&self) -> &Clock {
+            &self.clock
+        }
+
+        async fn case(&self, _: &Arc<OAuthClientToken>) -> Result<Case, Error> {
+            unreachable!()
+        }
+
+        async fn record(&self, _: &OAuthClientToken, told: Transition<'_>) -> Result<(), Error> {
+            self.told.lock().unwrap().push(told.after.clone());
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_read_again_is_told_as_it_was_before() {
+        let (ledger, clock) = (Ledger::default(), Clock::system());
+        let teller = Teller { ledger, clock, told: Mutex::default() };
+        let mut token = OAuthClientToken::new(
+            "shop",
+            serde_json::from_str("{\"providerRef\": {\"name\": \"p\"}}").unwrap(),
+        );
+        token.metadata.uid = Some("1".to_owned());
+        teller.ledger.open("1", Facts::default(), OAuthClientTokenStatus::default());
+        let standing = || {
+            let stamp = Stamp { now: DateTime::UNIX_EPOCH, generation: None };
+            let verdict = |holds| Verdict::new(holds, "Refreshed", "");
+            let (ready, fresh) = (verdict(Holds::Yes), verdict(Holds::Yes));
+            let verdicts = Verdicts { ready, fresh, stalled: verdict(Holds::No) };
+            Standing { verdicts, next_attempt_at: None, stamp }
+        };
+        write_down(&teller, &token, standing()).await.unwrap();
+        let missing = Error::new(Reason::ReadFailed, "RBAC").with_class(Class::Permanent);
+        // The cache does not know yet what was written last: the token's own status is older.
+        tell_unread(&teller, &token, &missing).await.unwrap();
+        tell_unread(&teller, &token, &missing).await.unwrap();
+        write_down(&teller, &token, standing()).await.unwrap();
+        let told = teller.told.lock().unwrap().clone();
+        let is_stalled =
+            |told: &OAuthClientTokenStatus| conditions::is_true(&told.conditions, STALLED);
+        assert_eq!(told.iter().map(is_stalled).collect::<Vec<_>>(), [false, true, false]);
+    }
 }

@@ -232,11 +232,8 @@ impl<E: Edge> Engine<E> {
     }
 
     async fn grace_is_over(&self) {
+        // Who only does not lead any more lives on: a request has an end of its own.
         self.stopping.cancelled().await;
-        // Who does not lead any more lives on: a request has an end of its own.
-        if !self.leads() {
-            std::future::pending::<()>().await;
-        }
         tokio::time::sleep(GRACE).await;
     }
 

@@ -37,9 +37,12 @@ pub struct Engine<E> {
     /// Where chance comes from.
     pub chance: Chance,
     pub(super) discovery: Discovery,
-    pub(super) renewals: Renewals,
+    pub(super) renewals: Arc<Renewals>,
     pub(super) retired: RetiredTokens,
+    /// The process is asked to end.
     pub(super) stopping: CancellationToken,
+    /// Nothing new is to be begun.
+    pub(super) over: CancellationToken,
     pub(super) lead: Lead,
     pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) accounts: Arc<Accounts>,
@@ -63,12 +66,13 @@ impl<E: Edge> Engine<E> {
             transport,
             digester,
             clock,
-            renewals: Renewals::new(&chance),
+            renewals: Arc::new(Renewals::new(&chance)),
             chance,
             retired: RetiredTokens::default(),
             lanes: Lanes::default(),
             gates: Gates::default(),
             witness: None,
+            over: stopping.clone(),
             stopping,
             lead,
         }
@@ -80,9 +84,16 @@ impl<E: Edge> Engine<E> {
         Self { witness: Some(witness), ..self }
     }
 
+    /// The same for one term of several: it begins nothing new once `over` is cancelled, and goes on
+    /// from what could not be kept before.
+    #[must_use]
+    pub fn for_a_term(self, over: CancellationToken, renewals: Arc<Renewals>) -> Self {
+        Self { over, renewals, ..self }
+    }
+
     /// Whether anything new may be begun.
     pub fn may_begin(&self) -> bool {
-        !self.stopping.is_cancelled() && self.leads()
+        !self.over.is_cancelled() && self.leads()
     }
 
     /// Whether no other process acts: what is written down is still for us to write.
@@ -285,7 +296,7 @@ pub struct Tools {
     pub clock: Clock,
     /// Where chance comes from.
     pub chance: Chance,
-    /// Cancelled when nothing new is to be begun: the process is asked to end, or leads no more.
+    /// Cancelled when the process is asked to end.
     pub stopping: CancellationToken,
     /// Whether this process leads.
     pub lead: Lead,
@@ -327,3 +338,7 @@ fn is_of_inputs(error: &Error) -> bool {
     matches!(reason, Reason::InvalidCredentials | Reason::InvalidProvider | Reason::InvalidSpec)
         && error.class() == Class::Permanent
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

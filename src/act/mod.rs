@@ -37,7 +37,7 @@ pub use copies::Spread;
 pub use engine::{Engine, Tools};
 pub(crate) use finalizer::change_finalizers;
 pub use rehearsal::Rehearsal;
-pub use renewal::{Former, Kept, Writing};
+pub use renewal::{Former, Kept, Renewals, Writing};
 pub use rollout::Restart;
 pub use witness::{Exchange, Witness};
 

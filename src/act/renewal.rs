@@ -71,14 +71,15 @@ pub(super) struct Conclusion {
 
 /// What could not be kept so far. It lives as long as the process.
 #[derive(Debug)]
-pub(super) struct Renewals {
+pub struct Renewals {
     /// Who notes intents.
     pub(super) holder: String,
     unsaved: Mutex<HashMap<SecretKey, Conclusion>>,
 }
 
 impl Renewals {
-    pub(super) fn new(chance: &Chance) -> Self {
+    /// Those of a process that begins.
+    pub fn new(chance: &Chance) -> Self {
         Self { holder: identity(chance), unsaved: Mutex::default() }
     }
 
@@ -95,11 +96,16 @@ impl Renewals {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    fn note(&self, credentials: &SecretKey, conclusion: Option<Conclusion>) {
+    pub(super) fn note(&self, credentials: &SecretKey, conclusion: &Conclusion) {
         let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
-        match conclusion {
-            Some(conclusion) => drop(unsaved.insert(credentials.clone(), conclusion)),
-            None => drop(unsaved.remove(credentials)),
+        unsaved.insert(credentials.clone(), conclusion.clone());
+    }
+
+    /// It is written. What came after it is still to be.
+    fn note_written(&self, credentials: &SecretKey, conclusion: &Conclusion) {
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        if unsaved.get(credentials).is_some_and(|last| last.intent == conclusion.intent) {
+            unsaved.remove(credentials);
         }
     }
 }
@@ -154,16 +160,24 @@ impl<E: Edge> Engine<E> {
         credentials: &SecretKey,
         conclusion: Conclusion,
     ) -> Result<(), Error> {
-        self.renewals.note(credentials, Some(conclusion.clone()));
+        self.renewals.note(credentials, &conclusion);
+        self.write_conclusion(credentials, &conclusion).await
+    }
+
+    async fn write_conclusion(
+        &self,
+        credentials: &SecretKey,
+        conclusion: &Conclusion,
+    ) -> Result<(), Error> {
         let mut pause = PAUSE;
         let mut tries = 1;
         let mut ending: Option<DateTime<Utc>> = None;
         loop {
-            let Err(error) = self.store(credentials, &conclusion).await else {
-                self.renewals.note(credentials, None);
+            let Err(error) = self.store(credentials, conclusion).await else {
+                self.renewals.note_written(credentials, conclusion);
                 return Ok(());
             };
-            if self.stopping.is_cancelled() {
+            if self.over.is_cancelled() {
                 ending.get_or_insert_with(|| self.clock.now() + GRACE);
             }
             if ending.map_or(tries >= TRIES, |end| self.clock.now() >= end) {
@@ -179,7 +193,7 @@ impl<E: Edge> Engine<E> {
     /// What could not be written before is written first.
     pub(super) async fn catch_up(&self, credentials: &SecretKey) -> Result<(), Error> {
         match self.renewals.unsaved(credentials) {
-            Some(conclusion) => self.conclude(credentials, conclusion).await,
+            Some(conclusion) => self.write_conclusion(credentials, &conclusion).await,
             None => Ok(()),
         }
     }
@@ -188,7 +202,7 @@ impl<E: Edge> Engine<E> {
     /// a while. Tells whether all of it is written.
     pub async fn catch_up_with_all(&self) -> bool {
         let last = |(credentials, conclusion)| async move {
-            if let Err(error) = self.conclude(&credentials, conclusion).await {
+            if let Err(error) = self.write_conclusion(&credentials, &conclusion).await {
                 warn!(%credentials, %error, "it is still not kept");
             }
         };

@@ -91,6 +91,23 @@ fn what_was_renewed_stands_in_for_what_it_began_with() {
 }
 
 #[test]
+fn what_is_written_late_takes_nothing_newer_away() {
+    let renewals = Renewals::new(&Chance::system());
+    let credentials = SecretKey { namespace: "web".into(), name: "c".into() };
+    let conclusion = |spends: &str, next: &str| Conclusion {
+        intent: intent(&seed_of(spends)),
+        news: Some(news("a", next)),
+    };
+    let (first, second) = (conclusion("a1", "a2"), conclusion("a2", "a3"));
+    renewals.note(&credentials, &first);
+    renewals.note(&credentials, &second);
+    renewals.note_written(&credentials, &first);
+    assert_eq!(renewals.unsaved(&credentials).unwrap().intent, second.intent);
+    renewals.note_written(&credentials, &second);
+    assert!(renewals.is_empty());
+}
+
+#[test]
 fn two_processes_have_two_names() {
     let chance = Chance::system();
     assert_ne!(Renewals::new(&chance).holder, Renewals::new(&chance).holder);

@@ -59,7 +59,7 @@ impl<E: Edge> Engine<E> {
         };
         select! {
             biased;
-            () = self.stopping.cancelled() => Entry::Over,
+            () = self.over.cancelled() => Entry::Over,
             () = case.news.cancelled() => Entry::Over,
             entered = enter => match entered {
                 Ok(pass) => Entry::Open(Some(pass)),

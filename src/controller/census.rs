@@ -37,7 +37,7 @@ impl Census for Context {
 impl Context {
     fn sight(&self, token: &OAuthClientToken) -> Sighting {
         let namespace = token.namespace().unwrap_or_default();
-        let written = self.ledger.written(uid(token)).conditions;
+        let written = self.ledger.written(uid(token)).unwrap_or_default().conditions;
         Sighting {
             name: token.name_any(),
             provider: token.spec.provider_ref.full_name(&namespace),

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::select;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{CACHES, Context, Instruments, PAUSE, work_on};
-use crate::act::{ClusterEdge, Engine, Tools, Witness};
+use crate::act::{ClusterEdge, Engine, Renewals, Tools, Witness};
 use crate::api::{ClusterOAuthClientToken, OAuthClientToken};
 use crate::flow::uid;
 use crate::record::{Census, CopyLedger, Ledger, ProviderRecorder, Recorder};
@@ -31,8 +31,10 @@ pub(super) struct Office {
     memory: Memory,
     tools: Tools,
     pub(super) instruments: Instruments,
-    /// Attempts to keep what could not be kept in a term.
-    unkept: Mutex<JoinSet<()>>,
+    /// Of all terms: what was renewed and could not be kept is nowhere else.
+    renewals: Arc<Renewals>,
+    /// Tries to keep that, from the first term on that left some of it.
+    keeping: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What is remembered of what this process did.
@@ -82,6 +84,7 @@ impl Office {
         let caches = Caches::start(&access.client, watch, triggers.clone(), listener).await;
         info!(tokens = caches.tokens().state().len(), "caches are filled");
         instruments.readiness.open(CACHES);
+        let renewals = Arc::new(Renewals::new(&tools.chance));
         Self {
             access,
             home,
@@ -91,7 +94,8 @@ impl Office {
             memory,
             tools,
             instruments,
-            unkept: Mutex::default(),
+            renewals,
+            keeping: Mutex::default(),
         }
     }
 
@@ -107,40 +111,40 @@ impl Office {
         self.caches.send_all(&self.triggers);
         let client = self.access.client.clone();
         let providers = Arc::clone(&self.memory.providers);
-        let providers = ProviderRecorder::new(client, context.clock.clone(), providers);
+        let lead = self.tools.lead.clone();
+        let providers = ProviderRecorder::new((client, lead), context.clock.clone(), providers);
         let providers = tokio::spawn(providers.run(Arc::clone(&self.caches)));
         let work = Box::pin(work_on(&context, triggered, (self.cluster_kinds, over.clone())));
-        let end = async {
-            over.cancelled().await;
+        work_until(&over, work, || {
             self.tell_leading(false);
             providers.abort();
-            std::future::pending::<()>().await;
-        };
-        select! {
-            () = work => {}
-            () = end => {}
-        }
+        })
+        .await;
         census.look_at(None);
         self.keep_what_is_left(context).await;
     }
 
     fn context(&self, over: CancellationToken) -> Arc<Context> {
-        let tools = Tools { stopping: over, ..self.tools.clone() };
+        let tools = self.tools.clone();
         let secrets = Arc::clone(&self.caches.secrets);
         let edge = ClusterEdge::new(self.access.clone(), secrets);
         let edge = edge.at_home_in(&self.home).under(tools.lead.clone());
         let metrics = Arc::clone(&self.instruments.metrics);
+        let witness = Arc::clone(&metrics) as Arc<dyn Witness>;
+        let (transport, digester) = (Arc::clone(&tools.transport), Arc::clone(&tools.digester));
+        let clock = tools.clock.clone();
+        let engine = Engine::new(edge, tools).watched_by(witness);
         Arc::new(Context {
             caches: Arc::clone(&self.caches),
             ledger: Arc::clone(&self.memory.ledger),
             copies: Arc::clone(&self.memory.copies),
             recorder: Arc::clone(&self.memory.recorder),
             triggers: self.triggers.clone(),
-            transport: Arc::clone(&tools.transport),
-            digester: Arc::clone(&tools.digester),
-            resumed_at: tools.clock.now(),
-            clock: tools.clock.clone(),
-            engine: Engine::new(edge, tools).watched_by(Arc::clone(&metrics) as Arc<dyn Witness>),
+            transport,
+            digester,
+            resumed_at: clock.now(),
+            clock,
+            engine: engine.for_a_term(over, Arc::clone(&self.renewals)),
             metrics,
         })
     }
@@ -160,20 +164,52 @@ impl Office {
         if context.engine.catch_up_with_all().await || stopping.is_cancelled() {
             return;
         }
-        let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
-        unkept.spawn(async move {
-            while !context.engine.catch_up_with_all().await && !stopping.is_cancelled() {
-                select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    () = stopping.cancelled() => {}
+        let mut keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        keeping.get_or_insert_with(|| {
+            tokio::spawn(async move {
+                while !stopping.is_cancelled() {
+                    select! {
+                        () = tokio::time::sleep(PAUSE) => {}
+                        () = stopping.cancelled() => {}
+                    }
+                    context.engine.catch_up_with_all().await;
                 }
-            }
+            })
         });
     }
 
     /// Ends once nothing is left that is worth another try.
     pub(super) async fn leave(self) {
-        let unkept = self.unkept.into_inner();
-        unkept.unwrap_or_else(PoisonError::into_inner).join_all().await;
+        let keeping = self.keeping.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keeping) = keeping {
+            // It does not panic, and nobody aborts it.
+            let _ = keeping.await;
+        }
+    }
+}
+
+/// Waits for the end of this work, which begins nothing more once `over` is cancelled: that is told
+/// at once, and in any case.
+async fn work_until(over: &CancellationToken, work: impl Future<Output = ()>, tell: impl FnOnce()) {
+    let told = async {
+        over.cancelled().await;
+        tell();
+    };
+    tokio::join!(work, told);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_term_is_told_also_where_its_work_ends_in_the_same_moment() {
+        // Whichever of the two is looked at first.
+        for _ in 0..64 {
+            let (over, mut told) = (CancellationToken::new(), false);
+            over.cancel();
+            work_until(&over, over.cancelled(), || told = true).await;
+            assert!(told);
+        }
     }
 }

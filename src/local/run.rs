@@ -253,7 +253,7 @@ impl Runner {
     /// How a token stands. What an earlier run has written down counts only as far as it still
     /// holds.
     fn verdict(&self, token: &OAuthClientToken, error: Option<&Error>) -> Verdict {
-        let status = self.ledger.written(uid(token));
+        let status = self.ledger.written(uid(token)).unwrap_or_default();
         let fresh =
             conditions::find(&status.conditions, FRESH).filter(|fresh| fresh.status != "True");
         let expires_at = status.token.as_ref().map(|token| token.expires_at);

@@ -54,9 +54,9 @@ impl Ledger {
         });
     }
 
-    /// The status that was last written.
-    pub fn written(&self, uid: &str) -> OAuthClientTokenStatus {
-        self.with(|entries| entries.get(uid).map(|entry| entry.written.clone())).unwrap_or_default()
+    /// The status that was last written, as far as this process knows.
+    pub fn written(&self, uid: &str) -> Option<OAuthClientTokenStatus> {
+        self.with(|entries| entries.get(uid).map(|entry| entry.written.clone()))
     }
 
     /// Notes a status that was written.

@@ -15,7 +15,7 @@ use crate::api::conditions::{self, Holds, READY, Stamp, Verdict};
 use crate::api::{ClusterOAuthProvider, MANAGER, OAuthProvider, ProviderKind, ProviderStatus};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::runtime::{ApiError, in_time};
+use crate::runtime::{ApiError, Lead, in_time};
 use crate::watch::{Caches, Version, in_order};
 
 /// The number of tokens is written at most this often.
@@ -26,6 +26,7 @@ const GATHER: Duration = Duration::from_millis(200);
 /// Keeps the status of providers.
 pub struct ProviderRecorder {
     client: Client,
+    lead: Lead,
     clock: Clock,
     changed: Arc<Notify>,
     written: Mutex<HashMap<String, (DateTime<Utc>, ProviderStatus)>>,
@@ -44,9 +45,10 @@ struct Subject<'a> {
 }
 
 impl ProviderRecorder {
-    /// A recorder that looks again whenever `changed` is notified.
-    pub fn new(client: Client, clock: Clock, changed: Arc<Notify>) -> Self {
-        Self { client, clock, changed, written: Mutex::default() }
+    /// A recorder that looks again whenever `changed` is notified, and writes while this process
+    /// leads.
+    pub fn new((client, lead): (Client, Lead), clock: Clock, changed: Arc<Notify>) -> Self {
+        Self { client, lead, clock, changed, written: Mutex::default() }
     }
 
     /// Writes statuses for ever.
@@ -122,7 +124,14 @@ impl ProviderRecorder {
         if only_the_count && now - at < COUNT_INTERVAL {
             return true;
         }
-        match self.write(subject, &next).await {
+        if !self.lead.holds() {
+            return false;
+        }
+        let written = tokio::select! {
+            written = self.write(subject, &next) => written,
+            () = self.lead.ended() => return false,
+        };
+        match written {
             Ok(()) => {
                 let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
                 written.insert(subject.uid.clone(), (now, next));
