@@ -15,11 +15,25 @@ PAUSE_IMAGE=tokenward.test/pause:1
 # Below it are the cgroups of all pods.
 CGROUP=tokenward-$(printf '%s' "$STATE" | cksum | cut -d' ' -f1)
 
+# Says why no node can run here, and ends. A container often has root without what it is for.
 check_node() {
     ((EUID == 0)) || die "a node needs root: it mounts and makes cgroups. Without --node it does not"
     need unshare nsenter mount cksum ip
     # kubelet's and containerd's sockets lie below, and a socket's path has at most 107 characters.
     ((${#STATE} <= 70)) || die "the path $STATE is too long for a node's sockets: set TOKENWARD_CLUSTER_DIR to one of at most 70 characters"
+    local temp hierarchy
+    mkdir -p "$STATE"
+    temp=$(mktemp -d -p "$STATE")
+    TEMP_DIRS+=("$temp")
+    mkdir "$temp"/{lower,upper,work,merged}
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    unshare --mount --propagation private --net sh -c \
+        'cd "$1" && mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay merged' sh "$temp" 2>/dev/null ||
+        die "a node needs mount and network namespaces, and overlay mounts below $STATE: this container or file system has none"
+    for hierarchy in $(cgroup_hierarchies); do
+        { mkdir -p "$hierarchy/$CGROUP.probe" && rmdir "$hierarchy/$CGROUP.probe"; } 2>/dev/null ||
+            die "a node needs cgroups of its own, and none can be made in $hierarchy"
+    done
 }
 
 # Sets LAUNCHER, what starts a part in the place where it belongs.
@@ -164,7 +178,13 @@ cgroup_hierarchies() {
 }
 
 make_cgroups() {
-    local hierarchy
+    local hierarchy controller
+    if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
+        # kubelet wants every one that there is in its own, and gets what is passed on.
+        for controller in $(</sys/fs/cgroup/cgroup.controllers); do
+            echo "+$controller" 2>/dev/null >/sys/fs/cgroup/cgroup.subtree_control || true
+        done
+    fi
     for hierarchy in $(cgroup_hierarchies); do mkdir -p "$hierarchy/$CGROUP"; done
 }
 

@@ -22,7 +22,7 @@ fn grant_all_but(own: &str, namespace: &str, (with, without): (&str, &str)) {
         .replace(with, without)
         .replace("tokenward-system", own)
         .replace("namespace: web", &format!("namespace: {namespace}"))
-        .replace("{name: web}", &format!("{{name: {namespace}}}"));
+        .replace("name: web\n", &format!("name: {namespace}\n"));
     kubectl(&["apply", "-f", "-"], &rules);
 }
 

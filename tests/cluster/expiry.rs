@@ -13,7 +13,8 @@ async fn hanging<'w>(world: &'w World, name: &str, spec: &str) -> Lane<'w> {
     let lane = Lane::new(world, name, Behaviour::living(10)).await;
     Lane::apply(world, std::slice::from_ref(&lane), "limits: {minInterval: 1s}");
     world.patch(&format!("oct/{name}"), &format!(r#"{{"spec": {spec}}}"#));
-    lane.until_fresh().await;
+    // Fresh is not enough: on a slow machine the first one may have expired before it was told.
+    lane.until(|status| conditions::is_true(&status.conditions, READY)).await;
     lane.set(Behaviour::failing(Fault::Hang));
     lane
 }

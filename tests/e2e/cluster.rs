@@ -24,7 +24,19 @@ impl Cluster {
 
     pub fn helm(&self, arguments: &[&str]) -> String {
         let said = said(Command::new(&self.settings.helm).args(["-n", SYSTEM]).args(arguments));
-        said.unwrap_or_else(|error| panic!("helm {arguments:?}: {error}"))
+        said.unwrap_or_else(|error| panic!("helm {arguments:?}: {error}\n{}", self.scene()))
+    }
+
+    /// What a person would look at next.
+    fn scene(&self) -> String {
+        let look = |arguments: &[&str]| self.kubectl(arguments).unwrap_or_else(|error| error);
+        let ours = "--selector=app.kubernetes.io/instance=tokenward";
+        [
+            look(&["get", "pods", "-A", "-o", "wide"]),
+            look(&["get", "events", "-n", SYSTEM, "--sort-by=.lastTimestamp"]),
+            look(&["logs", "-n", SYSTEM, ours, "--prefix", "--tail=30"]),
+        ]
+        .join("\n")
     }
 
     /// What is there, unless it is not or nobody answers.
@@ -62,12 +74,11 @@ impl Cluster {
         until(&format!("{all:?}"), PATIENCE, || self.kubectl(&all).ok());
     }
 
-    /// The pod that leads.
+    /// Who leads: the name of the pod, a slash, and what tells its processes apart.
     pub fn leader(&self) -> Option<String> {
         let lease = self.get(&["lease", "tokenward", "-n", SYSTEM])?;
-        let holder =
-            lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty())?;
-        Some(holder.split('/').next()?.to_owned())
+        let holder = lease["spec"]["holderIdentity"].as_str()?;
+        (!holder.is_empty()).then(|| holder.to_owned())
     }
 
     /// The images of the operator's pods.

@@ -11,7 +11,7 @@ use crate::tenant::Token;
 
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
-    /// As with `kill -9`, a moment before a refresh is due.
+    /// With SIGKILL, a moment before a refresh is due.
     LeaderKilled,
     /// From the moment a refresh is due.
     ProviderDown { seconds: i64 },
@@ -71,19 +71,22 @@ impl Fault {
 fn kill_leader(stage: &Stage) {
     let cluster = &stage.cluster;
     let leader = until("somebody leads", PATIENCE, || cluster.leader());
-    cluster
-        .kubectl(&["delete", "pod", &leader, "-n", SYSTEM, "--grace-period=0", "--force"])
-        .unwrap();
+    let pod = leader.split('/').next().unwrap();
+    let pod =
+        until("the leader's pod is there", PATIENCE, || cluster.get(&["pod", pod, "-n", SYSTEM]));
+    let uid = pod["metadata"]["uid"].as_str().unwrap();
+    let command = &cluster.settings.kill_pod;
+    said(Command::new("bash").args(["-c", command]).env("POD_UID", uid)).unwrap();
     let next =
-        until("another one leads", PATIENCE, || cluster.leader().filter(|pod| *pod != leader));
+        until("another one leads", PATIENCE, || cluster.leader().filter(|other| *other != leader));
     println!("  {leader} is dead, {next} leads");
 }
 
 fn provider_down(stage: &mut Stage, due: &Token, seconds: i64) {
     stage.provider.stop_answering(&stage.cluster);
-    sleep_until(due.refresh_at + TimeDelta::seconds(seconds));
+    sleep_until(due.due + TimeDelta::seconds(seconds));
     stage.provider.answer_again(&stage.cluster);
-    let failed = stage.provider.failures(&stage.cluster, due.issued_at);
+    let failed = stage.provider.failures(&stage.cluster, due.issued);
     println!("  {failed} requests for a token failed");
     assert!(failed > 0, "nobody asked while the provider was down");
 }

@@ -37,7 +37,7 @@ impl Provider {
     pub fn start(cluster: &Cluster, lifetime: u32) -> Self {
         let image = &cluster.settings.simulator;
         cluster.apply(&format!(
-            r#"
+            "
 apiVersion: v1
 kind: Namespace
 metadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: restricted}}}}
@@ -55,7 +55,7 @@ spec:
       args: [--listen=0.0.0.0:{PORT}, --beyond-loopback, --lifetime=oauth2={lifetime}]
       securityContext: {{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {{drop: [ALL]}}}}
       readinessProbe: {{httpGet: {{path: /_simulator/healthz, port: {PORT}}}, periodSeconds: 1}}
-"#
+"
         ));
         let address = until("the simulator runs", PATIENCE, || {
             let pod = cluster.get(&["pod", "simulator", "-n", NAMESPACE])?;

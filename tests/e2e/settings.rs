@@ -17,6 +17,9 @@ pub struct Settings {
     /// `RESTART_API_SERVER`: a command for bash that ends the API server and comes back when another
     /// one answers.
     pub restart_api_server: String,
+    /// `KILL_POD`: a command for bash that ends the operator's process in the pod whose UID is in the
+    /// variable `POD_UID`, with SIGKILL.
+    pub kill_pod: String,
     /// `OUT`: a folder for the list of all uses.
     pub out: PathBuf,
 }
@@ -35,6 +38,7 @@ impl Settings {
             chart: get("CHART"),
             simulator: get("SIMULATOR"),
             restart_api_server: get("RESTART_API_SERVER"),
+            kill_pod: get("KILL_POD"),
             out: get("OUT").into(),
         }
     }

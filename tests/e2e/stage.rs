@@ -92,31 +92,30 @@ impl Stage {
     pub fn through(&mut self, fault: Fault) {
         let before = until("there is a token", PATIENCE, || self.shop.token(&self.cluster));
         if let Some(ahead) = fault.ahead() {
-            sleep_until(before.refresh_at - ahead);
+            sleep_until(before.due - ahead);
         }
         self.report.begin(fault.name());
         fault.strike(self, &before);
         let after = until("there is a new token", self.lifetime + PATIENCE, || {
-            self.shop.token(&self.cluster).filter(|token| token.issued_at > before.issued_at)
+            self.shop.token(&self.cluster).filter(|token| token.issued > before.issued)
         });
-        let (due, left) = (before.refresh_at, before.expires_at - after.issued_at);
+        let (due, left) = (before.due, before.expires - after.issued);
         println!(
             "  due {}, renewed {} with {} s left",
             due.format("%T"),
-            after.issued_at.format("%T"),
+            after.issued.format("%T"),
             left.num_seconds()
         );
         let uses = self.provider.uses(&self.cluster);
         let known: Vec<_> = uses
             .iter()
-            .filter(|used| used.time < after.issued_at)
+            .filter(|used| used.time < after.issued)
             .filter_map(|used| used.token)
             .collect();
         let first = self.await_use(self.shop.name, |used| {
-            used.token.is_some_and(|serial| !known.contains(&serial))
-                && used.time >= after.issued_at
+            used.token.is_some_and(|serial| !known.contains(&serial)) && used.time >= after.issued
         });
-        let delivered = (first.time - after.issued_at).num_seconds();
+        let delivered = (first.time - after.issued).num_seconds();
         println!("  first used {delivered} s later");
     }
 

@@ -8,9 +8,9 @@ use crate::cluster::{Cluster, PATIENCE, until};
 /// What the status says of the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    pub issued_at: DateTime<Utc>,
-    pub expires_at: DateTime<Utc>,
-    pub refresh_at: DateTime<Utc>,
+    pub issued: DateTime<Utc>,
+    pub expires: DateTime<Utc>,
+    pub due: DateTime<Utc>,
 }
 
 /// Its namespace, which is also its client's identifier and its workload's name.
@@ -89,9 +89,9 @@ spec:
         let state = &object["status"]["token"];
         let time = |field: &Value| field.as_str()?.parse().ok();
         Some(Token {
-            issued_at: time(&state["issuedAt"])?,
-            expires_at: time(&state["expiresAt"])?,
-            refresh_at: time(&state["refreshAt"])?,
+            issued: time(&state["issuedAt"])?,
+            expires: time(&state["expiresAt"])?,
+            due: time(&state["refreshAt"])?,
         })
     }
 

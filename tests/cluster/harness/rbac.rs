@@ -47,7 +47,7 @@ impl World {
     /// Lets operators hold their Lease here instead of in their own namespace.
     pub async fn grant_lease(&self) {
         let rules = shipped("rbac.yaml");
-        let election = "name: tokenward-leader-election, namespace: ";
+        let election = "name: tokenward-leader-election\n  namespace: ";
         let rules: Vec<String> = rules
             .split("---\n")
             .filter(|document| document.contains(election))
