@@ -78,3 +78,19 @@ fn the_chart_ships_them_as_they_are() {
     let shipped = serde_json::to_value(&rule.value["spec"]["groups"][0]["rules"]).unwrap();
     assert_eq!(shipped, Value::Array(alerts()));
 }
+
+/// Others in the cluster go on being scraped.
+#[test]
+fn the_chart_tells_when_its_own_release_is_down() {
+    let objects = render(&SHIPPED, "{alerts: {enabled: true}, podMonitor: {enabled: true}}");
+    let of_kind = |kind: &str| objects.iter().find(|object| object.kind() == kind).unwrap();
+    let rule = &of_kind("PrometheusRule").value["spec"]["groups"][0]["rules"];
+    let mut shipped = serde_json::to_value(rule).unwrap();
+    let down = shipped.as_array_mut().unwrap().last_mut().unwrap();
+    // As the Prometheus Operator names the job of a PodMonitor.
+    let job = format!("{}/{}", SHIPPED.namespace, of_kind("PodMonitor").name());
+    let expected = format!("absent(tokenward_build_info{{job=\"{job}\"}})");
+    assert_eq!((&down["alert"], &down["expr"]), (&"TokenwardDown".into(), &expected.into()));
+    down["expr"] = "absent(tokenward_build_info)".into();
+    assert_eq!(shipped, Value::Array(alerts()), "it changes nothing else");
+}

@@ -16,7 +16,7 @@ struct File {
 
 const WORKLOADS: &str = "rbac: {restart: true, nudge: true}";
 
-const FILES: [File; 6] = [
+const FILES: [File; 7] = [
     File {
         name: "rbac.yaml",
         head: "The least that works: what the operator may do, cluster-wide. Tests run under exactly this.",
@@ -67,6 +67,19 @@ const FILES: [File; 6] = [
         values: "rbac: {serviceAccountTokens: [{namespace: web, names: [shop]}]}",
         namespaces: &[],
         objects: &["tokenward-service-accounts"],
+    },
+    File {
+        name: "secrets-policy.yaml",
+        head: "Goes with rbac.yaml or rbac-namespaced.yaml. RBAC cannot limit Secrets by their type: this refuses\n\
+               tokenward's ServiceAccount those that give power, so that whoever takes the operator over cannot have\n\
+               Kubernetes fill one with a ServiceAccount's token. Where tokenward runs under another ServiceAccount\n\
+               than tokenward-system/tokenward, change the matchCondition: the policy says nothing of others.",
+        values: "",
+        namespaces: &[],
+        objects: &[
+            "ValidatingAdmissionPolicy/tokenward-secrets",
+            "ValidatingAdmissionPolicyBinding/tokenward-secrets",
+        ],
     },
     File {
         name: "workloads-policy.yaml",

@@ -84,10 +84,27 @@ async fn pod_of(world: &World, job: &str) -> Pod {
     tokio::time::timeout(PATIENCE, found).await.expect("the Job never made its pod")
 }
 
+/// What `helm test` waits for: the Secret that its pod mounts.
+async fn until_tested(world: &World, name: &str, objects: &[Object]) {
+    let wanted = ["Secret", "OAuthProvider", "OAuthClientToken"];
+    let test = objects.iter().filter(|object| object.hook() == Some("test"));
+    let mut test: Vec<&str> = test
+        .filter(|object| wanted.contains(&object.kind()))
+        .map(|object| object.text.as_str())
+        .collect();
+    assert_eq!(test.len(), wanted.len());
+    kubectl(&["apply", "-f", "-"], &test.join("\n---\n"));
+    let secret = world.until::<Secret>(&format!("{name}-test"), |secret| secret.is_some()).await;
+    assert!(secret.unwrap().data.unwrap().contains_key("access_token"));
+    test.reverse();
+    kubectl(&["delete", "-f", "-"], &test.join("\n---\n"));
+}
+
 fn left_of(name: &str) -> String {
     let of_it = format!("app.kubernetes.io/instance={name}");
     let kinds = "deployments,jobs,pods,secrets,serviceaccounts,roles,rolebindings,clusterroles,\
-                 clusterrolebindings,poddisruptionbudgets";
+                 clusterrolebindings,poddisruptionbudgets,\
+                 validatingadmissionpolicies,validatingadmissionpolicybindings";
     kubectl(&["get", kinds, "--all-namespaces", "-l", &of_it, "-o", "name"], "")
 }
 
@@ -108,20 +125,7 @@ async fn installed_upgraded_and_uninstalled_it_leaves_tokens_and_no_finalizer() 
     let held = |token: &OAuthClientToken| token.finalizers().contains(&REVOKE_FINALIZER.to_owned());
     world.until::<OAuthClientToken>("shop", |token| token.is_some_and(held)).await;
 
-    // What `helm test` waits for: the Secret that its pod mounts.
-    let wanted = ["Secret", "OAuthProvider", "OAuthClientToken"];
-    let test = objects.iter().filter(|object| object.hook() == Some("test"));
-    let mut test: Vec<&str> = test
-        .filter(|object| wanted.contains(&object.kind()))
-        .map(|object| object.text.as_str())
-        .collect();
-    assert_eq!(test.len(), wanted.len());
-    kubectl(&["apply", "-f", "-"], &test.join("\n---\n"));
-    let secret = world.until::<Secret>(&format!("{name}-test"), |secret| secret.is_some()).await;
-    assert!(secret.unwrap().data.unwrap().contains_key("access_token"));
-    test.reverse();
-    kubectl(&["delete", "-f", "-"], &test.join("\n---\n"));
-
+    until_tested(&world, &name, &objects).await;
     let log = operator.log();
     assert!(!log.contains("403") && !log.contains("orbidden"), "{log}");
     operator.kill();
@@ -154,6 +158,23 @@ async fn installed_upgraded_and_uninstalled_it_leaves_tokens_and_no_finalizer() 
     release("install", &this, &[], &values);
     release("uninstall", &this, &["--no-hooks"], "");
     assert!(try_kubectl(&["get", "crd", "oauthclienttokens.tokenward.dev"], "").is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_helm_test_comes_where_only_presets_may() {
+    let world = World::new("presets").await;
+    let name = world.namespace.clone();
+    let this = Release { name: &name, namespace: &world.namespace };
+    let values = format!(
+        "{{fullnameOverride: {name}, namespaces: [{name}], namespacedProviders: CatalogueOnly, \
+         crds: {{enabled: false}}, rbac: {{aggregate: false}}}}"
+    );
+    release("install", &this, &[], &values);
+    let objects = render(&this, &values);
+    let operator = operator(&world, &name, &objects);
+    until_tested(&world, &name, &objects).await;
+    operator.kill();
+    release("uninstall", &this, &["--no-hooks"], "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

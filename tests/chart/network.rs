@@ -32,3 +32,17 @@ fn the_operator_and_the_job_that_stops_it_reach_the_api_server() {
         assert_eq!(reaches(&rules, 443), providers, "{kind}: {rules:?}");
     }
 }
+
+/// A rule without peers would be one for every address.
+#[test]
+fn names_are_asked_for_in_one_place_unless_somebody_says_otherwise() {
+    let anywhere = |values: &str| -> Vec<bool> {
+        let objects = render(&SHIPPED, values);
+        let deployment = objects.iter().find(|object| object.kind() == "Deployment").unwrap();
+        let pod = deployment.pod().unwrap();
+        let rules = egress(&objects, &pod).into_iter();
+        rules.filter(|rule| reaches(&[rule], 53)).map(|rule| rule["to"].is_null()).collect()
+    };
+    assert_eq!(anywhere("networkPolicy: {enabled: true}"), [false]);
+    assert_eq!(anywhere("networkPolicy: {enabled: true, dns: {to: []}}"), [true]);
+}

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::harness::{PATIENCE, World, kubectl};
+use tokenward::api::PRIVILEGED_SECRET_TYPES;
+
+use crate::harness::{PATIENCE, World, kubectl, try_kubectl};
 use crate::helm::{ROOT, Release, render};
 
 const SWITCHES: &str = "rbac: {restart: true, nudge: true, revocation: true, \
@@ -103,6 +105,51 @@ async fn rights_in_named_namespaces_are_these_and_no_more() {
     let switches = named + "clusterKinds: true\n" + &SWITCHES.replace("$NS", &web.namespace);
     grant(&own, &release, &switches);
     compare("namespaced-switches.txt", || told(&release, &places)).await;
+}
+
+/// Not even whoever took it over.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_cannot_make_a_secret_of_a_type_with_power() {
+    let world = World::new("rights-types").await;
+    let name = world.namespace.clone();
+    let release = Release { name: &name, namespace: &name };
+    let values =
+        format!("fullnameOverride: {name}\nnamespaces: [{name}]\nrbac: {{aggregate: false}}\n");
+    grant(&world, &release, &values);
+    let objects = render(&release, &values);
+    let policies: Vec<&str> = objects
+        .iter()
+        .filter(|object| object.kind().starts_with("ValidatingAdmissionPolicy"))
+        .map(|object| {
+            world.litter(&[object.kind(), object.name()]);
+            object.text.as_str()
+        })
+        .collect();
+    kubectl(&["apply", "-f", "-"], &policies.join("\n---\n"));
+    let account = format!("system:serviceaccount:{name}:{name}");
+    let make = |who: &[&str], kind: &str| {
+        let annotations = "{kubernetes.io/service-account.name: default}";
+        let secret = format!(
+            "{{apiVersion: v1, kind: Secret, type: {kind}, \
+             metadata: {{name: made, namespace: {name}, annotations: {annotations}}}}}"
+        );
+        try_kubectl(&[&["create", "--dry-run=server", "-f", "-"], who].concat(), &secret)
+    };
+    let operator = ["--as", &*account];
+    for kind in PRIVILEGED_SECRET_TYPES {
+        let deadline = Instant::now() + PATIENCE;
+        // The API server takes a moment to know of a policy.
+        let refused = loop {
+            match make(&operator, kind) {
+                Err(refused) => break refused,
+                Ok(_) => assert!(Instant::now() < deadline, "{kind} was never refused"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        assert!(refused.contains("tokenward writes no Secret of a type"), "{kind}: {refused}");
+        make(&[], kind).unwrap();
+    }
+    make(&operator, "Opaque").unwrap();
 }
 
 /// People, by the roles that every cluster has.

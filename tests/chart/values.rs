@@ -30,6 +30,10 @@ use crate::variants::EVERYTHING;
 )]
 #[case::pointless_hosts("allowedHosts: [a.example]", "allowedHosts: says something only")]
 #[case::pointless_kinds("clusterKinds: true", "clusterKinds: says something only")]
+#[case::no_provider(
+    "{namespaces: [web], namespacedProviders: Deny}",
+    "namespacedProviders: Deny leaves no provider at all"
+)]
 #[case::account_elsewhere(
     "{namespaces: [web], rbac: {serviceAccountTokens: [{namespace: shop, names: [a]}]}}",
     "namespace \"shop\" is not among namespaces"

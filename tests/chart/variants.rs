@@ -204,9 +204,30 @@ fn each_right_has_its_switch() {
             now.difference(&least).map(|object| object.split('/').next().unwrap()).collect();
         assert_eq!(more, added, "{values}");
     }
+    let open: Vec<String> =
+        least.difference(&names("rbac: {secretTypes: false}")).cloned().collect();
+    let policy = "ValidatingAdmissionPolicy";
+    assert_eq!(
+        open,
+        [format!("{policy}/tokenward-secrets"), format!("{policy}Binding/tokenward-secrets")]
+    );
     let fewer = names("rbac: {aggregate: false}");
     let gone: Vec<&String> = least.difference(&fewer).collect();
     assert_eq!(gone, ["ClusterRole/tokenward-edit", "ClusterRole/tokenward-view"]);
+}
+
+#[test]
+fn two_releases_share_nothing_that_is_the_clusters() {
+    let values = EVERYTHING.replace("$NS", "web") + "crds: {enabled: false}\n";
+    let of_cluster = |name: &str| -> BTreeSet<String> {
+        let objects = render(&Release { name, namespace: name }, &values);
+        let of_cluster =
+            objects.iter().filter(|object| object.value["metadata"]["namespace"].is_null());
+        of_cluster.map(|object| format!("{}/{}", object.kind(), object.name())).collect()
+    };
+    let (one, other) = (of_cluster("tokenward"), of_cluster("team-a"));
+    assert!(one.len() > 8, "{one:?}");
+    assert!(one.is_disjoint(&other), "{one:?} {other:?}");
 }
 
 /// Two of them cannot listen on one node.

@@ -69,7 +69,9 @@ async fn every_command_of_the_book_works() {
     let _workloads = Undo(&["delete", "--ignore-not-found", "-f", "deploy/rbac-workloads.yaml"]);
     // What a release leaves outside its namespace where a test ended before it was uninstalled.
     let label = format!("app.kubernetes.io/instance={RELEASE}");
-    let _ = try_kubectl(&["delete", "clusterroles,clusterrolebindings", "-l", &label], "");
+    let kinds = "clusterroles,clusterrolebindings,validatingadmissionpolicies,\
+                 validatingadmissionpolicybindings";
+    let _ = try_kubectl(&["delete", kinds, "-l", &label], "");
     let _operator = world.bare_operator(&LOOPBACK);
     let endpoint = world.sim.endpoint(System::Oauth2);
 

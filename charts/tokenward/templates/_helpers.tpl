@@ -69,6 +69,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.clusterKinds (not .Values.namespaces) }}
 {{- fail "clusterKinds: says something only with namespaces; without them cluster kinds are always used" }}
 {{- end }}
+{{- if and .Values.namespaces (not .Values.clusterKinds) (eq .Values.namespacedProviders "Deny") }}
+{{- fail "namespacedProviders: Deny leaves no provider at all where namespaces are named and clusterKinds is off; set clusterKinds, or CatalogueOnly" }}
+{{- end }}
 {{- $seen := dict }}
 {{- range .Values.rbac.serviceAccountTokens }}
 {{- if hasKey $seen .namespace }}

@@ -68,8 +68,12 @@ pub async fn install() {
         .get_or_init(|| async {
             let root = env!("CARGO_MANIFEST_DIR");
             let apply = ["apply", "--server-side", "--force-conflicts", "-f"];
-            for file in ["crds/tokenward.yaml", "deploy/rbac.yaml", "deploy/workloads-policy.yaml"]
-            {
+            for file in [
+                "crds/tokenward.yaml",
+                "deploy/rbac.yaml",
+                "deploy/secrets-policy.yaml",
+                "deploy/workloads-policy.yaml",
+            ] {
                 kubectl(&[&apply[..], &[&format!("{root}/{file}")]].concat(), "");
             }
             // Whoever tried the docs out on this cluster may have given more than the base rules.
