@@ -133,7 +133,7 @@ impl<E: Edge> Engine<E> {
         true
     }
 
-    /// One request and its answer. `None` once the engine is stopping.
+    /// One request and its answer. `None` where that is not waited for.
     async fn once(
         &self,
         materials: &Materials,
@@ -145,7 +145,11 @@ impl<E: Edge> Engine<E> {
             Err(error) => return Some((Err(error), None)),
         };
         let began = self.clock.now();
-        let (issued, answer) = self.exchange(materials, supplies, &occasion).await?;
+        let exchanged = self.exchange(materials, supplies, &occasion).await;
+        let Some((issued, answer)) = exchanged else {
+            self.witness.iter().for_each(|witness| witness.given_up(&materials.provider));
+            return None;
+        };
         if let Some(witness) = &self.witness {
             let answer = answer.as_ref();
             witness.exchange(&Exchange {
@@ -161,6 +165,7 @@ impl<E: Edge> Engine<E> {
         Some((issued, answer))
     }
 
+    /// `None` where something was sent, and the answer is not waited for.
     async fn exchange(
         &self,
         materials: &Materials,

@@ -88,7 +88,7 @@ impl<E: Edge> Engine<E> {
     /// from what could not be kept before.
     #[must_use]
     pub fn for_a_term(self, over: CancellationToken, renewals: Arc<Renewals>) -> Self {
-        Self { over, renewals, ..self }
+        Self { renewals, over, ..self }
     }
 
     /// Whether anything new may be begun.

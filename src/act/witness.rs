@@ -14,6 +14,9 @@ pub trait Witness: Send + Sync {
 
     /// A token was asked for.
     fn exchange(&self, exchange: &Exchange<'_>);
+
+    /// This provider was asked for a token, and its answer was not waited for.
+    fn given_up(&self, _provider: &str) {}
 }
 
 /// One request for a token, and what came of it.

@@ -51,7 +51,10 @@ async fn serve(settings: ControllerSettings) -> Result<(), Failure> {
     };
     let chance = Chance::system();
     let candidacy = match settings.lease(&watch.cluster_resource_namespace) {
-        Some(lease) => Candidacy::Elected(Box::new(Election::new(&access.client, &lease, &chance))),
+        Some(lease) => {
+            let election = Election::new(&access.client, &lease, (&chance, readiness));
+            Candidacy::Elected(Box::new(election))
+        }
         None => Candidacy::Unopposed,
     };
     let tools = Tools {

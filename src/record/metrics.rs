@@ -29,7 +29,8 @@ const LATENESS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
 const LIVES: [f64; 10] = [0.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
 
 /// What may come of a token request.
-const RESULTS: [&str; 5] = ["issued", "refused", "failed", "throttled", "unanswered"];
+const RESULTS: [&str; 6] = ["issued", "refused", "failed", "throttled", "unanswered", GIVEN_UP];
+const GIVEN_UP: &str = "given_up";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfProvider {
@@ -187,6 +188,13 @@ impl Metrics {
         asked.retain(|provider| known.contains(provider));
     }
 
+    /// A request to this provider was sent.
+    fn count(&self, provider: &str, result: &'static str) {
+        let provider = provider.to_owned();
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(provider.clone());
+        self.requests.get_or_create(&Requests { provider, result }).inc();
+    }
+
     fn expired(&self) -> std::sync::MutexGuard<'_, Expired> {
         self.expired.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -197,16 +205,19 @@ impl Witness for Metrics {
 
     fn exchange(&self, exchange: &Exchange<'_>) {
         let Some(result) = result(exchange.issued.err(), exchange.answer.is_some()) else { return };
-        let provider = exchange.materials.provider.clone();
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(provider.clone());
-        self.requests.get_or_create(&Requests { provider: provider.clone(), result }).inc();
-        let of_it = OfProvider { provider };
+        let provider = &exchange.materials.provider;
+        self.count(provider, result);
+        let of_it = OfProvider { provider: provider.clone() };
         // A clock that was set back says nothing.
         let took = exchange.took.max(TimeDelta::zero());
         self.durations.get_or_create(&of_it).observe(seconds(took));
         if let Some(skew) = exchange.answer.and_then(Answer::clock_skew) {
             self.skew.get_or_create(&of_it).set(skew.num_seconds());
         }
+    }
+
+    fn given_up(&self, provider: &str) {
+        self.count(provider, GIVEN_UP);
     }
 }
 
@@ -252,6 +263,23 @@ mod tests {
         assert_eq!(so_far(&[], 30), 15);
         // What expired before this process began was for another one to count.
         assert_eq!(Metrics::new(at(0)).expired_for([at(-50)].into_iter(), at(1)).num_seconds(), 1);
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_is_counted_and_goes_with_its_provider() {
+        let metrics = Metrics::new(at(0));
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let told = || {
+            let mut told = String::new();
+            prometheus_client::encoding::text::encode(&mut told, &registry).unwrap();
+            told
+        };
+        metrics.given_up("web/p");
+        let series = "token_requests_total{provider=\"web/p\",result=\"given_up\"} 1";
+        assert!(told().contains(series), "{}", told());
+        metrics.forget_all_but(&BTreeSet::new());
+        assert!(!told().contains("web/p"), "{}", told());
     }
 
     #[test]

@@ -38,11 +38,11 @@ impl Recorder {
         token: &OAuthClientToken,
         Transition { before, after }: Transition<'_>,
     ) -> Result<(), Error> {
-        if !self.lead.holds() {
+        let namespace = token.metadata.namespace.as_deref().unwrap_or_default();
+        let api = Api::namespaced(self.client.clone(), namespace);
+        if !self.leads_after(write(&api, token, after)).await? {
             return Ok(());
         }
-        let namespace = token.metadata.namespace.as_deref().unwrap_or_default();
-        write(&Api::namespaced(self.client.clone(), namespace), token, after).await?;
         for notice in notices(&before.conditions, &after.conditions) {
             self.tell(token, notice).await;
         }
@@ -55,14 +55,29 @@ impl Recorder {
         token: &ClusterOAuthClientToken,
         (before, after): (&ClusterOAuthClientTokenStatus, &ClusterOAuthClientTokenStatus),
     ) -> Result<(), Error> {
-        if !self.lead.holds() {
+        let api = Api::all(self.client.clone());
+        if !self.leads_after(write(&api, token, after)).await? {
             return Ok(());
         }
-        write(&Api::all(self.client.clone()), token, after).await?;
         for notice in notices(&before.grant.conditions, &after.grant.conditions) {
             self.tell(token, notice).await;
         }
         Ok(())
+    }
+
+    /// Writes while this process leads: what is still under way when another may is given up. Tells
+    /// whether it was written, and there is still something to tell.
+    async fn leads_after(
+        &self,
+        written: impl Future<Output = Result<(), Error>>,
+    ) -> Result<bool, Error> {
+        if !self.lead.holds() {
+            return Ok(false);
+        }
+        tokio::select! {
+            written = written => written.map(|()| self.lead.holds()),
+            () = self.lead.ended() => Ok(false),
+        }
     }
 
     /// Forgets what was told of a token that is gone.

@@ -1,18 +1,25 @@
 //! Which of several processes acts: the one that holds the Lease. The others are ready to.
 
-use http::{Method, Request};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode};
 use k8s_controller::LeaderElection;
 use kube::Client;
 use kube::client::Body;
+use kube::core::Status;
 use tokio::select;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Chance, Lead, LeaseTimes};
+use super::{ApiError, Chance, Lead, LeaseTimes, Readiness};
 use crate::clock::steady;
 
 /// The Lease.
 const LEASE: &str = "tokenward";
+/// The gate that is closed while it is refused to us.
+const GATE: &str = "lease";
 
 /// Where a Lease is, and how it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +48,17 @@ pub struct Election {
 }
 
 impl Election {
-    /// A process that is not elected yet.
-    pub fn new(client: &Client, settings: &LeaseSettings, chance: &Chance) -> Self {
+    /// A process that is not elected yet. It is not ready while the API server refuses it the
+    /// Lease.
+    pub fn new(
+        client: &Client,
+        settings: &LeaseSettings,
+        (chance, readiness): (&Chance, &Readiness),
+    ) -> Self {
         let LeaseSettings { namespace, times } = settings;
         let lead = Lead::by_lease(*times);
-        let client = observed(client.clone(), (lead.clone(), *times));
+        let access = Arc::new(LeaseAccess::new(readiness.clone(), times.duration));
+        let client = observed(client.clone(), (lead.clone(), *times), access);
         let lease = LeaderElection::new(client, namespace, LEASE, &identity(chance))
             .with_lease_duration(times.duration)
             .with_renew_deadline(times.renew_deadline)
@@ -144,20 +157,116 @@ pub(crate) fn identity(chance: &Chance) -> String {
     format!("{host}/{:016x}", chance.number().to_bits())
 }
 
+/// Whether the API server lets us have the Lease, told on a page.
+struct LeaseAccess {
+    readiness: Readiness,
+    /// When it last did not. What may be read may still not be written: a read that is good says
+    /// little while that is not long ago.
+    refused: Mutex<Option<Instant>>,
+    recent: Duration,
+}
+
+impl LeaseAccess {
+    fn new(readiness: Readiness, recent: Duration) -> Self {
+        Self { readiness, refused: Mutex::default(), recent }
+    }
+
+    /// Looks at an answer, and hands it on.
+    async fn note(&self, method: &Method, answer: Response<Body>) -> kube::Result<Response<Body>> {
+        let status = answer.status();
+        let refused = |now| *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
+            // The namespace; a Lease that is not there yet is made.
+            StatusCode::NOT_FOUND if method == Method::POST => {}
+            _ if status.is_success() && self.is_settled(method) => {
+                self.readiness.open(GATE);
+                refused(None);
+                return Ok(answer);
+            }
+            _ => return Ok(answer),
+        }
+        let (head, body) = answer.into_parts();
+        let body = body.collect_bytes().await?;
+        let told = match serde_json::from_slice::<Status>(&body) {
+            Ok(status) => ApiError::Refused(Box::new(status)).to_string(),
+            Err(_) => format!("HTTP {}", status.as_u16()),
+        };
+        self.readiness.close(GATE, format!("nobody can be elected by it: {told}"));
+        refused(Some(steady()));
+        Ok(Response::from_parts(head, Body::from(body)))
+    }
+
+    /// Whether a success ends what there was of refusals.
+    fn is_settled(&self, method: &Method) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.is_some_and(|at| method != Method::GET || at + self.recent <= steady())
+    }
+}
+
 /// A client for the Lease and nothing else: `lead` is told of each write, and no request outlasts
 /// the deadline for renewals, however silent the other side is.
-fn observed(client: Client, (lead, times): (Lead, LeaseTimes)) -> Client {
+fn observed(client: Client, (lead, times): (Lead, LeaseTimes), access: Arc<LeaseAccess>) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| {
-        let (client, lead) = (client.clone(), lead.clone());
+        let (client, lead, access) = (client.clone(), lead.clone(), Arc::clone(&access));
         async move {
-            let (sent, is_write) = (steady(), request.method() != Method::GET);
-            let answer = tokio::time::timeout(times.renew_deadline, client.send(request)).await;
+            let (sent, method) = (steady(), request.method().clone());
+            let answer = async { access.note(&method, client.send(request).await?).await };
+            let answer = tokio::time::timeout(times.renew_deadline, answer).await;
             let answer = answer.map_err(|_| kube::Error::Service("no answer in time".into()))??;
-            if is_write && answer.status().is_success() {
+            if method != Method::GET && answer.status().is_success() {
                 lead.note_renewed(sent);
             }
             Ok::<_, kube::Error>(answer)
         }
     });
     Client::new(service, "default")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECENT: Duration = Duration::from_secs(15);
+
+    fn answer(status: u16, message: &str) -> Response<Body> {
+        let body = serde_json::json!({
+            "status": "Failure", "code": status, "reason": "Forbidden", "message": message
+        });
+        let body = Body::from(body.to_string().into_bytes());
+        Response::builder().status(status).body(body).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_refused_is_told_until_it_is_had() {
+        let readiness = Readiness::default();
+        let access = LeaseAccess::new(readiness.clone(), RECENT);
+        access.note(&Method::GET, answer(404, "")).await.unwrap();
+        access.note(&Method::POST, answer(409, "")).await.unwrap();
+        access.note(&Method::POST, answer(201, "")).await.unwrap();
+        assert_eq!(readiness.told(), "", "it is made, or another one was faster");
+        let message = "leases.coordination.k8s.io \"tokenward\" is forbidden: User \"a\" cannot update \
+                       resource \"leases\" in API group \"coordination.k8s.io\" in the namespace \"b\"";
+        let refusal = access.note(&Method::PUT, answer(403, message)).await.unwrap();
+        let refusal: Status =
+            serde_json::from_slice(&refusal.into_body().collect_bytes().await.unwrap()).unwrap();
+        assert_eq!(refusal.message, message, "it is handed on as it came");
+        let told = "[-] lease: nobody can be elected by it: RBAC does not let tokenward update leases \
+                    (403)\n";
+        assert_eq!(readiness.told(), told);
+        access.note(&Method::GET, answer(200, "")).await.unwrap();
+        assert_eq!(readiness.told(), told, "it may be read, and was before");
+        access.note(&Method::PUT, answer(200, "")).await.unwrap();
+        assert_eq!(readiness.told(), "[+] lease\n");
+    }
+
+    #[tokio::test]
+    async fn one_that_stands_by_is_ready_again_without_a_write() {
+        let readiness = Readiness::default();
+        let access = LeaseAccess::new(readiness.clone(), Duration::ZERO);
+        access.note(&Method::POST, answer(404, "")).await.unwrap();
+        assert!(!readiness.is_ready(), "there is no such namespace");
+        access.note(&Method::GET, answer(200, "")).await.unwrap();
+        assert!(readiness.is_ready());
+    }
 }

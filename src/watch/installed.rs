@@ -21,13 +21,15 @@ const INSTALL: &str = "`tokenward crds | kubectl apply --server-side -f -` insta
 const NAMED: usize = 3;
 
 /// How the kinds are installed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Found {
     Same,
     /// What of them differs, and what that means. It works as far as it can.
     Different(String),
     /// Which are not there.
     Missing(String),
+    /// The API server does not let us look.
+    Hidden(String),
     /// Nobody says.
     Unknown(String),
 }
@@ -35,25 +37,42 @@ enum Found {
 /// Keeps the gate `crds` up to date.
 pub async fn look_after_crds(client: Client, readiness: Readiness, cluster_kinds: bool) {
     readiness.close(CRDS, "they are being looked for");
-    let mut last = Found::Same;
+    let mut history = History::default();
     loop {
         let found = look(&client, cluster_kinds).await;
-        let again = tell(&readiness, (&found, &last));
-        last = found;
+        let again = tell(&readiness, found, &mut history);
         tokio::time::sleep(again).await;
     }
 }
 
+/// What was found before.
+#[derive(Default)]
+struct History {
+    last: Option<Found>,
+    /// What was known last.
+    known: Option<Found>,
+}
+
+impl History {
+    /// Whether this is news.
+    fn take(&mut self, found: &Found) -> bool {
+        if !matches!(found, Found::Unknown(_)) {
+            self.known = Some(found.clone());
+        }
+        self.last.replace(found.clone()).as_ref() != Some(found)
+    }
+}
+
 /// Tells what was found, and when it is to be looked again.
-fn tell(readiness: &Readiness, (found, last): (&Found, &Found)) -> Duration {
-    let news = found != last;
+fn tell(readiness: &Readiness, found: Found, history: &mut History) -> Duration {
+    let news = history.take(&found);
     match found {
         Found::Same => {
             if news {
                 info!("the CustomResourceDefinitions are this version's");
             }
             readiness.open(CRDS);
-            Duration::from_mins(10)
+            Duration::from_mins(1)
         }
         Found::Different(told) => {
             if news {
@@ -69,13 +88,23 @@ fn tell(readiness: &Readiness, (found, last): (&Found, &Found)) -> Duration {
             readiness.close(CRDS, told);
             Duration::from_secs(2)
         }
-        // What was known before is not wrong for that.
+        Found::Hidden(told) => {
+            if news {
+                warn!("what CustomResourceDefinitions are installed is not told: {told}");
+            }
+            readiness.open_with(CRDS, format!("not known: {told}"));
+            Duration::from_secs(30)
+        }
         Found::Unknown(told) => {
             if news {
                 warn!("what CustomResourceDefinitions are installed is not known: {told}");
             }
-            if matches!(last, Found::Same) {
-                readiness.open_with(CRDS, format!("not known: {told}"));
+            let told = format!("not known: {told}");
+            // What was known before is not wrong for that.
+            match history.known {
+                None => readiness.close(CRDS, told),
+                Some(Found::Same) => readiness.open_with(CRDS, told),
+                Some(_) => {}
             }
             Duration::from_secs(5)
         }
@@ -89,6 +118,9 @@ async fn look(client: &Client, cluster_kinds: bool) -> Found {
         Ok(published) => compare(&published, cluster_kinds),
         Err(ApiError::Refused(status)) if status.code == 404 => {
             compare(&Value::Null, cluster_kinds)
+        }
+        Err(ApiError::Refused(status)) if [401, 403].contains(&status.code) => {
+            Found::Hidden(ApiError::Refused(status).to_string())
         }
         Err(error) => Found::Unknown(error.to_string()),
     }
@@ -235,15 +267,31 @@ mod tests {
 
     #[test]
     fn a_closed_gate_opens_and_an_answer_that_is_missing_closes_none() {
-        let readiness = Readiness::default();
+        let (readiness, mut history) = (Readiness::default(), History::default());
+        let mut tell = |found| {
+            tell(&readiness, found, &mut history);
+            readiness.told()
+        };
+        let unknown = |told: &str| Found::Unknown(told.to_owned());
+        assert_eq!(tell(unknown("late")), "[-] crds: not known: late\n", "nobody has seen them");
         let missing = Found::Missing("not installed: all".to_owned());
-        tell(&readiness, (&missing, &Found::Same));
-        assert_eq!(readiness.told(), "[-] crds: not installed: all\n");
-        let unknown = Found::Unknown("late".to_owned());
-        tell(&readiness, (&unknown, &missing));
-        assert!(!readiness.is_ready(), "nothing says that they came");
-        tell(&readiness, (&Found::Same, &unknown));
-        tell(&readiness, (&unknown, &Found::Same));
-        assert_eq!(readiness.told(), "[+] crds: not known: late\n");
+        assert_eq!(tell(missing), "[-] crds: not installed: all\n");
+        assert_eq!(tell(unknown("late")), "[-] crds: not installed: all\n", "nor that they came");
+        assert_eq!(tell(Found::Same), "[+] crds\n");
+        assert_eq!(tell(unknown("late")), "[+] crds: not known: late\n");
+        assert_eq!(tell(unknown("gone")), "[+] crds: not known: gone\n");
+        let hidden = Found::Hidden("no".to_owned());
+        assert_eq!(tell(hidden), "[+] crds: not known: no\n", "it works all the same");
+    }
+
+    #[test]
+    fn what_was_said_before_is_no_news() {
+        let mut history = History::default();
+        let said: Vec<bool> =
+            [Found::Same, Found::Same, Found::Unknown(String::new()), Found::Same]
+                .iter()
+                .map(|found| history.take(found))
+                .collect();
+        assert_eq!(said, [true, false, true, true]);
     }
 }
