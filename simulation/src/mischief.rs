@@ -87,6 +87,8 @@ impl Mischief {
             Self::Delete(token) => {
                 world.urgent(token);
                 world.ask(&person(Method::DELETE, Plan::target(token), json!({})), None);
+                // Were it somebody else's, there is nothing of theirs any more.
+                world.foreign(token, false);
             }
             Self::Damage(token) => {
                 world.urgent(token);
