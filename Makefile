@@ -43,7 +43,9 @@ deny: $(CARGO_DENY) ## Licences, bans and sources of the dependencies
 
 .PHONY: simulation
 simulation: ## Simulated worlds: SEEDS=0..100 or one of them, TOKENS=50 HOURS=48
-	cargo run --quiet --locked --profile simulation -p simulation -- $(SEEDS) $(TOKENS) $(HOURS)
+	@# As `make test` builds it: by itself it would be built with other features, all of it.
+	cargo test --quiet --locked --profile simulation -p simulation --no-run
+	@$${CARGO_TARGET_DIR:-target}/simulation/simulation $(SEEDS) $(TOKENS) $(HOURS)
 
 .PHONY: advisories
 advisories: $(CARGO_DENY) ## Known vulnerabilities (fetches the advisory database)

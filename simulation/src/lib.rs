@@ -26,3 +26,7 @@ pub mod run;
 pub mod sabotage;
 pub mod weather;
 pub mod world;
+
+/// Half of what a world does is to make objects and JSON, and to throw them away.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -54,7 +54,7 @@ fn understood(arguments: &[String]) -> Option<(Range<u64>, Size)> {
 }
 
 fn line(report: &Report) -> String {
-    let Report { seed, verdict, trace, steps, processes, took } = report;
+    let Report { seed, verdict, trace, steps, processes, took, .. } = report;
     let mut late = verdict.lateness.clone();
     late.sort_unstable();
     let p99 = late.get(late.len() * 99 / 100).copied().unwrap_or_default();

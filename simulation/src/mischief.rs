@@ -33,27 +33,40 @@ pub enum Mischief {
     Compact,
 }
 
-/// What people do in a world of this size.
+/// What is done in a world of this size.
 pub fn drawn(dice: &mut Dice, size: Size) -> Vec<(Duration, Mischief)> {
+    let mut done = by_people(dice, size);
+    // Every watcher lists all that there is again: as often in a large world as in a small one.
+    let mut at = Duration::ZERO;
+    loop {
+        at += dice.time(Duration::from_secs(10), Duration::from_hours(12));
+        if at >= size.span {
+            break;
+        }
+        done.push((at, Mischief::Compact));
+    }
+    done.sort_by_key(|(at, _)| *at);
+    done
+}
+
+fn by_people(dice: &mut Dice, size: Size) -> Vec<(Duration, Mischief)> {
     let mut done = Vec::new();
     let mut at = Duration::ZERO;
-    let longest = Duration::from_secs(3600 * 100 / size.tokens.max(1) as u64);
+    let longest = Duration::from_secs(3600 * 120 / size.tokens.max(1) as u64);
     loop {
         at += dice.time(Duration::from_secs(10), longest);
         if at >= size.span {
-            done.sort_by_key(|(at, _)| *at);
             return done;
         }
         let token = usize::try_from(dice.between(0, size.tokens as u64)).expect("an index");
-        let next = match dice.between(0, 9) {
+        let next = match dice.between(0, 8) {
             0 | 1 => Mischief::Delete(token),
             2 => Mischief::Damage(token),
             3 => Mischief::Unmark(token),
             4 => Mischief::TakeOver(token),
             5 => Mischief::Request(token),
             6 => Mischief::Touch(token),
-            7 => Mischief::Edit(token),
-            _ => Mischief::Compact,
+            _ => Mischief::Edit(token),
         };
         if let Mischief::TakeOver(token) = next {
             done.push((at + Duration::from_mins(30), Mischief::GiveBack(token)));
@@ -74,6 +87,8 @@ impl Mischief {
             Self::Delete(token) => {
                 world.urgent(token);
                 world.ask(&person(Method::DELETE, Plan::target(token), json!({})), None);
+                // Were it somebody else's, there is nothing of theirs any more.
+                world.foreign(token, false);
             }
             Self::Damage(token) => {
                 world.urgent(token);

@@ -22,6 +22,8 @@ use crate::world::World;
 pub struct Report {
     /// Its seed.
     pub seed: u64,
+    /// How large it was.
+    pub size: Size,
     /// What was found.
     pub verdict: Verdict,
     /// Everything that happened, as one number.
@@ -83,6 +85,7 @@ async fn live(plan: Plan) -> Report {
     let (trace, steps) = world.trace();
     Report {
         seed: plan.seed,
+        size: plan.size,
         verdict: world.judge(|judge, _| judge.verdict.clone()),
         trace,
         steps,
@@ -198,7 +201,7 @@ async fn garbage(world: Arc<World>) {
 
 async fn bookmarks(world: Arc<World>) {
     loop {
-        sleep(Duration::from_mins(1)).await;
+        sleep(Duration::from_mins(5)).await;
         world.bookmark();
     }
 }

@@ -3,20 +3,24 @@
 
 use std::collections::HashSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use rstest::rstest;
 use simulation::entropy::load;
+use simulation::judge::Verdict;
 use simulation::plan::{Plan, Size};
 use simulation::run::{Report, run, run_all};
 use simulation::sabotage::Sabotage;
 
 /// Worlds that are tried with every test run. `make simulation` tries more.
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 100;
 
 fn complaint(report: &Report) -> String {
-    let Report { seed, verdict, .. } = report;
+    let Report { seed, size, verdict, .. } = report;
     let violations = verdict.violations.join("\n  ");
-    format!("make simulation SEEDS={seed}\n  {violations}\n{}", verdict.before.join("\n"))
+    let (tokens, hours) = (size.tokens, size.span.as_secs() / 3600);
+    let again = format!("make simulation SEEDS={seed} TOKENS={tokens} HOURS={hours}");
+    format!("{again}\n  {violations}\n{}", verdict.before.join("\n"))
 }
 
 #[test]
@@ -45,6 +49,19 @@ fn in_many_worlds_no_rule_is_broken() {
     assert!(judged > 10_000 && late > 10_000 && floors > 10_000, "{judged} {late} {floors}");
     assert!(lost > 0, "no crash ever came between a provider's answer and its being kept");
     assert!(used_up > 0 && foreign > 0, "{used_up} {foreign}");
+}
+
+/// A month of it is for `make simulation`.
+#[test]
+fn nor_in_one_of_a_thousand_tokens() {
+    let report = run(Plan::of(1, Size { tokens: 1000, span: Duration::from_hours(24) }));
+    assert!(report.verdict.violations.is_empty(), "{}", complaint(&report));
+    let Verdict { judged_ends, floors, lateness, .. } = report.verdict;
+    println!("{judged_ends} ends, {} refreshes, {floors} floors", lateness.len());
+    assert!(
+        judged_ends > 2000 && lateness.len() > 2000 && floors > 10_000,
+        "{judged_ends} {floors}"
+    );
 }
 
 #[test]

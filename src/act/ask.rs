@@ -30,6 +30,9 @@ const FARTHEST_SKEW: TimeDelta = TimeDelta::hours(1);
 /// What was asked with, and what came of it.
 #[derive(Default)]
 pub(super) struct Asked {
+    /// Just before the last request was made and sent, if one was: what had to be noted before may
+    /// have taken long.
+    pub(super) at: Option<DateTime<Utc>>,
     /// `None` once the engine is stopping.
     pub(super) issued: Option<Result<Issued, Error>>,
     /// What the answer renews, be it readable otherwise or not.
@@ -86,6 +89,7 @@ impl<E: Edge> Engine<E> {
         let mut skew = None;
         loop {
             let (mut renewed, mut health) = (Renewed::default(), Health::Unknown);
+            let at = Some(self.clock.now());
             let issued = match self.once(materials, supplies, next.skew).await {
                 Some((issued, answer)) => {
                     skew = answer.as_ref().and_then(Answer::clock_skew).or(skew);
@@ -107,7 +111,8 @@ impl<E: Edge> Engine<E> {
                 }
                 None => None,
             };
-            return Asked { issued, renewed, secret_key: supplies.secret_key.take(), skew, health };
+            let secret_key = supplies.secret_key.take();
+            return Asked { at, issued, renewed, secret_key, skew, health };
         }
     }
 

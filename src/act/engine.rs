@@ -217,6 +217,7 @@ impl<E: Edge> Engine<E> {
         // Writing is the API server's matter: the next may ask meanwhile.
         drop(pass);
         let remark: Vec<String> = remark.into_iter().chain(asked.clock_remark()).collect();
+        attempt.at = asked.at.unwrap_or(attempt.at);
         attempt.secret_key = asked.secret_key;
         let mut issued = match asked.issued? {
             Ok(issued) => issued,

@@ -97,6 +97,9 @@ pub async fn install() {
 
 /// A kubeconfig of a ServiceAccount, for a process of its own.
 pub fn service_account_kubeconfig(namespace: &str, name: &str, folder: &Path) -> PathBuf {
+    // That of a new namespace is made a moment after it.
+    let account = format!("serviceaccount/{name}");
+    kubectl(&["-n", namespace, "wait", "--for=create", &account, "--timeout=60s"], "");
     let token = kubectl(&["-n", namespace, "create", "token", name, "--duration=2h"], "");
     let mut config = Kubeconfig::read_from(kubeconfig()).unwrap();
     for user in &mut config.auth_infos {
