@@ -163,7 +163,11 @@ fn query(request: &Incoming, name: &str) -> Result<Option<String>, Failure> {
 
 fn requests(state: &State, request: &Incoming) -> Result<Reply, Failure> {
     let only = query(request, "system")?.map(|name| system_of(&name)).transpose()?;
-    let entries = state.log.select(|entry| only.is_none() || entry.system == only);
+    let after = query(request, "after")?.map(|text| text.parse::<u64>()).transpose();
+    let after = after.map_err(|error| (StatusCode::BAD_REQUEST, format!("`after`: {error}")))?;
+    let entries = state.log.select(|entry| {
+        (only.is_none() || entry.system == only) && after.is_none_or(|number| entry.seq > number)
+    });
     Ok(value(&json!(entries)))
 }
 

@@ -23,7 +23,7 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `GET /_simulator/requests[?system=oauth2]` | the log, an array of [`Recorded`] |
+//! | `GET /_simulator/requests[?system=oauth2&after=17]` | the log, an array of [`Recorded`]; `after` that number |
 //! | `DELETE /_simulator/requests` | empties it |
 //! | `PUT /_simulator/behaviour/{system}` | a [`Behaviour`], from the next request on; `GET` reads it |
 //! | the same of `revocation`, `discovery` or `resource` | that of an [`Endpoint`] |

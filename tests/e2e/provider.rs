@@ -16,6 +16,8 @@ const PORT: u16 = 8085;
 pub struct Provider {
     forward: Option<Forward>,
     lifetime: u32,
+    /// What it has recorded, as far as it was asked.
+    log: Vec<Value>,
     /// Where pods reach it.
     pub address: String,
 }
@@ -62,7 +64,7 @@ spec:
             let ready = pod["status"]["containerStatuses"][0]["ready"] == true;
             ready.then(|| pod["status"]["podIP"].as_str().map(str::to_owned))?
         });
-        Self { forward: None, lifetime, address: format!("{address}:{PORT}") }
+        Self { forward: None, lifetime, log: Vec::new(), address: format!("{address}:{PORT}") }
     }
 
     /// Lets a client ask for tokens.
@@ -85,20 +87,22 @@ spec:
     /// How many requests for a token have come to nothing since then. Whose it was does not matter: a
     /// provider that is down is asked for one token only.
     pub fn failures(&mut self, cluster: &Cluster, since: DateTime<Utc>) -> usize {
-        let log = self.log(cluster);
+        self.read_log(cluster);
         let of = |entry: &&Value| entry["system"] == "oauth2" && entry["outcome"] != "issued";
-        log.iter().filter(of).filter(|entry| time(entry) >= since).count()
+        self.log.iter().filter(of).filter(|entry| time(entry) >= since).count()
     }
 
     /// All uses since the start.
     pub fn uses(&mut self, cluster: &Cluster) -> Vec<Use> {
-        let log = self.log(cluster);
-        log.iter().filter(|entry| entry["endpoint"] == "resource").map(usage).collect()
+        self.read_log(cluster);
+        self.log.iter().filter(|entry| entry["endpoint"] == "resource").map(usage).collect()
     }
 
-    fn log(&mut self, cluster: &Cluster) -> Vec<Value> {
-        let answer = self.ask(cluster, "GET", ("requests", ""));
-        serde_json::from_str(&answer).unwrap()
+    fn read_log(&mut self, cluster: &Cluster) {
+        let last = self.log.last().and_then(|entry| entry["seq"].as_u64()).unwrap_or_default();
+        let answer = self.ask(cluster, "GET", (&format!("requests?after={last}"), ""));
+        let newer: Vec<Value> = serde_json::from_str(&answer).unwrap();
+        self.log.extend(newer);
     }
 
     /// A port-forward ends with the API server: then there is another one.

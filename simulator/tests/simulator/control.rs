@@ -39,6 +39,9 @@ async fn the_log_over_http_says_what_the_library_says() {
 
     let got = get("/_simulator/requests?system=oauth2").send(&sim).await;
     assert_eq!(got.json().as_array().unwrap().len(), 1);
+    let got = get("/_simulator/requests?after=1").send(&sim).await;
+    assert_eq!((got.json().as_array().unwrap().len(), &got.json()[0]["seq"]), (1, &json!(2)));
+    assert_eq!(get("/_simulator/requests?after=x").send(&sim).await.status, 400);
     assert_eq!(Ask::new("DELETE", "/_simulator/requests").send(&sim).await.status, 204);
     assert!(sim.requests().is_empty());
 }
