@@ -112,7 +112,7 @@ impl<E: Edge> Engine<E> {
                 None => None,
             };
             let secret_key = supplies.secret_key.take();
-            return Asked { at, issued, renewed, secret_key, skew, health };
+            return Asked { at, issued, renewed, secret_key, health, skew };
         }
     }
 

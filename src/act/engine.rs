@@ -185,10 +185,9 @@ impl<E: Edge> Engine<E> {
     async fn ask_and_publish(
         &self,
         case: &Case,
-        (materials, supplied, pass): (&Materials, Supplied, Option<Pass>),
+        (materials, mut supplied, pass): (&Materials, Supplied, Option<Pass>),
         order: FetchOrder,
     ) -> Option<Outcome> {
-        let mut supplied = supplied;
         let (inputs, remark) = (supplied.inputs.clone(), supplied.remark.clone());
         let mut attempt = Attempt {
             at: self.clock.now(),
