@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::generated::is_current;
 use crate::helm::{Object, ROOT, SHIPPED, render};
 
 /// A file of deploy/: what is said above it, the values, and which objects are in it.
@@ -132,13 +133,7 @@ fn written(file: &File) -> String {
 #[test]
 fn deploy_is_current() {
     for file in &FILES {
-        let path = Path::new(ROOT).join("deploy").join(file.name);
-        let written = written(file);
-        if std::env::var_os("TOKENWARD_BLESS").is_some() {
-            fs::write(&path, &written).unwrap();
-        }
-        let found = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(found, written, "{}: run `make deploy`", path.display());
+        is_current(&format!("deploy/{}", file.name), &written(file));
     }
     let shipped = fs::read_dir(Path::new(ROOT).join("deploy")).unwrap().count();
     assert_eq!(shipped, FILES.len(), "what else is in deploy/ is in no test");

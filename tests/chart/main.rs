@@ -14,6 +14,8 @@
 
 #[path = "../cluster/consumers.rs"]
 mod consumers;
+#[path = "../local/generated.rs"]
+mod generated;
 #[path = "../cluster/harness/mod.rs"]
 mod harness;
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::generated::is_current;
 use crate::matrix::{Cell, TABLE};
 
 const HEAD: &str = "\
@@ -65,10 +66,5 @@ fn every_cell_names_a_test() {
 
 #[test]
 fn the_page_is_current() {
-    let file = root().join("docs/grants.md");
-    if std::env::var_os("TOKENWARD_BLESS").is_some() {
-        fs::write(&file, page()).unwrap();
-    }
-    let there = fs::read_to_string(&file).unwrap_or_default();
-    assert!(there == page(), "docs/grants.md is stale: `make docs` writes it anew");
+    is_current("docs/grants.md", &page());
 }

@@ -21,6 +21,8 @@ mod certificates;
 mod client_credentials;
 mod discovery;
 mod docs;
+#[path = "../local/generated.rs"]
+mod generated;
 mod grants;
 mod matrix;
 mod mtls;

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::catalogue_page::flat;
+use crate::generated::is_current;
 
 const HEAD: &str = "\
 # API reference
@@ -205,12 +206,7 @@ fn lowered(text: &str) -> String {
 
 #[test]
 fn the_api_page_is_current() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md");
-    if std::env::var_os("TOKENWARD_BLESS").is_some() {
-        fs::write(&file, page()).unwrap();
-    }
-    let there = fs::read_to_string(&file).unwrap_or_default();
-    assert!(there == page(), "docs/api.md is stale: `make docs` writes it anew");
+    is_current("docs/api.md", &page());
 }
 
 #[test]

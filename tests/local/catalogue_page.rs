@@ -1,12 +1,12 @@
 //! `docs/providers.md` says what the catalogue holds.
 
 use std::fmt::Write;
-use std::fs;
-use std::path::Path;
 
 use tokenward::api::{ClientAuthentication, Grant, ProviderDocument, ProviderKind};
 use tokenward::catalogue::{Entry, entries, merge};
 use tokenward::watch::compile;
+
+use crate::generated::is_current;
 
 const HEAD: &str = "\
 # The catalogue
@@ -159,10 +159,5 @@ fn section(page: &mut String, name: &str, entry: &Entry) {
 
 #[test]
 fn the_catalogue_page_is_current() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers.md");
-    if std::env::var_os("TOKENWARD_BLESS").is_some() {
-        fs::write(&file, page()).unwrap();
-    }
-    let there = fs::read_to_string(&file).unwrap_or_default();
-    assert!(there == page(), "docs/providers.md is stale: `make docs` writes it anew");
+    is_current("docs/providers.md", &page());
 }

@@ -13,6 +13,7 @@ use provider_simulator::{
 use tempfile::TempDir;
 
 use crate::bench::text;
+use crate::generated::part_is_current;
 use crate::search::Needles;
 
 const LOOPBACK: &[&str] = &["--egress-allow-cidr", "127.0.0.0/8"];
@@ -309,15 +310,7 @@ async fn the_check_page_is_current() {
             None => format!("{line}\n"),
         })
         .collect();
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/check.md");
-    let current = fs::read_to_string(&page).unwrap();
-    let (before, rest) = current.split_once(FENCE.0).unwrap();
-    let (sample, after) = rest.split_once(FENCE.1).unwrap();
-    if std::env::var_os("TOKENWARD_BLESS").is_some() {
-        let blessed = format!("{before}{}{printed}{}{after}", FENCE.0, FENCE.1);
-        return fs::write(&page, blessed).unwrap();
-    }
-    assert_eq!(sample, printed, "docs/check.md is stale: `make docs` writes it anew");
+    part_is_current("docs/check.md", FENCE, &printed);
 }
 
 /// A token that is made from another is asked for with that one's token, in memory.

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use regex::Regex;
 
 use crate::docs::documents;
+use crate::generated::is_current;
 
 const HEAD: &str = "\
 # Command line
@@ -42,12 +42,7 @@ fn page() -> String {
 
 #[test]
 fn the_cli_page_is_current() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
-    if std::env::var_os("TOKENWARD_BLESS").is_some() {
-        fs::write(&file, page()).unwrap();
-    }
-    let there = fs::read_to_string(&file).unwrap_or_default();
-    assert!(there == page(), "docs/cli.md is stale: `make docs` writes it anew");
+    is_current("docs/cli.md", &page());
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod cli_page;
 mod commands;
 mod discovery;
 mod docs;
+mod generated;
 mod health;
 mod image;
 mod keep;

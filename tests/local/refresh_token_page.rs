@@ -9,6 +9,7 @@ use tokenward::catalogue::{entries, merge};
 use tokenward::watch::compile;
 
 use crate::catalogue_page::{filled, flat, humantime};
+use crate::generated::is_current;
 
 /// From here on the page is written by this test.
 const MARK: &str = "<!-- from here on: make docs -->\n";
@@ -36,12 +37,7 @@ fn the_refresh_token_page_is_current() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/refresh-tokens.md");
     let there = fs::read_to_string(&file).unwrap();
     let (head, _) = there.split_once(MARK).expect("the mark is there");
-    let page = format!("{head}{MARK}{}", table());
-    if std::env::var_os("TOKENWARD_BLESS").is_some() {
-        fs::write(&file, &page).unwrap();
-        return;
-    }
-    assert!(there == page, "docs/refresh-tokens.md is stale: `make docs` writes it anew");
+    is_current("docs/refresh-tokens.md", &format!("{head}{MARK}{}", table()));
 }
 
 /// What a document claims beyond the RFC, its sources say: the notes repeat it.
