@@ -30,11 +30,15 @@ const SECRETS: &str = "resources: [secrets]\n    verbs: [get, list, watch, creat
 
 /// An operator under these rules, and a token for it.
 async fn under(verb: &str, rules: (&str, &str)) -> (World, World, Operator) {
+    under_with(verb, rules, &[]).await
+}
+
+async fn under_with(verb: &str, rules: (&str, &str), more: &[&str]) -> (World, World, Operator) {
     let own = World::new(&format!("rbac-{verb}-own")).await;
     let world = World::new(&format!("rbac-{verb}")).await;
     grant_all_but(&own.namespace, &world.namespace, rules);
     let kubeconfig = service_account_kubeconfig(&own.namespace, "tokenward", own.folder());
-    let args = [&LOOPBACK[..], &["--namespace", &world.namespace]].concat();
+    let args = [&LOOPBACK[..], &["--namespace", &world.namespace], more].concat();
     let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
     let operator = Operator::start(&kubeconfig, own.folder().join("log"), &args);
     world.apply_oauth2("shop", "");
@@ -83,6 +87,20 @@ async fn what_cannot_be_listed_is_looked_up_and_what_cannot_be_told_is_logged() 
     assert!(world.sim.is_active(&data["access_token"]), "the workload has its token all the same");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_the_lease_is_not_ready_and_says_why() {
+    let lease = "resources: [leases]\n    verbs: [get, update]";
+    let election = [&ADMIN[..], &["--leader-elect"]].concat();
+    let less = "resources: [leases]\n    verbs: [update]";
+    let (own, world, operator) = under_with("lease", (lease, less), &election).await;
+    let told =
+        "[-] lease: nobody can be elected by it: RBAC does not let tokenward get leases (403)";
+    operator.wait_for_gates((503, told)).await;
+    grant_all_but(&own.namespace, &world.namespace, (lease, lease));
+    operator.wait_for_gates((200, "[+] lease\n")).await;
+    world.until_ready("shop").await;
+}
+
 /// Tokens, with one life for all.
 const TOKENS: usize = 12;
 const LIFE: i64 = 16;
@@ -109,10 +127,13 @@ async fn an_api_server_that_is_back_meets_no_storm_nor_does_the_provider() {
 
     proxy.set(Passage::Broken);
     // It could ask, but it could not read with what, nor write what it got.
-    let end = Utc::now() + chrono::TimeDelta::seconds(LIFE);
-    while Utc::now() < end {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    }
+    let held = join_all(names.iter().map(|name| world.secret(name))).await;
+    let all_over = async {
+        while held.iter().any(|(_, data)| world.sim.is_active(&data["access_token"])) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all_over).await.expect("a token that does not end");
     let (before, (live, _)) = (world.requests(), operator.admin("/livez"));
     assert_eq!(live, 200);
     proxy.set(Passage::Open);

@@ -13,7 +13,7 @@ use provider_simulator::{
 };
 
 use crate::harness::{
-    ADMIN, LOOPBACK, OPERATOR_NAMESPACE, Operator, Passage, Proxy, World, oauth2_client,
+    ADMIN, LOOPBACK, OPERATOR_NAMESPACE, Operator, PATIENCE, Passage, Proxy, World, oauth2_client,
     oauth2_provider, oauth2_token, service_account_kubeconfig, token,
 };
 
@@ -21,6 +21,7 @@ use crate::harness::{
 const LIFE: i64 = 8;
 /// For so long a request is under way, in milliseconds.
 const UNDER_WAY: u64 = 1500;
+const SLOW: Fault = Fault::Delay { milliseconds: UNDER_WAY };
 
 /// The timings of every day, and shorter ones.
 const USUAL: [&str; 6] = times("15", "10", "2");
@@ -98,6 +99,20 @@ impl Pair {
     fn requests(&self) -> Vec<Recorded> {
         self.world.sim.requests_of(System::Oauth2)
     }
+
+    fn set(&self, fault: Fault) {
+        self.world.sim.set(System::Oauth2, Behaviour::living(LIFE).with(fault));
+    }
+
+    /// Waits until the last request is like this.
+    async fn until_last(&self, is: impl Fn(&Recorded) -> bool) {
+        let last = async {
+            while !self.requests().last().is_some_and(&is) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, last).await.expect("no such request");
+    }
 }
 
 impl Candidate {
@@ -174,11 +189,18 @@ async fn hand_over(pair: &mut Pair, how: End, is_under_way: bool) -> HandOver {
     standby.stands_by().await;
     let now = pair.requests().len();
     pair.world.until_requests(now + 1).await;
-    while !is_under_way && pair.requests().last().unwrap().ended.is_none() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    match (how, is_under_way) {
+        (End::Kill, true) => {
+            // It is there to die with its leader, however late that is.
+            pair.set(Fault::Hang);
+            pair.until_last(|last| last.status.is_none() && last.ended.is_none()).await;
+        }
+        (_, true) => {}
+        (_, false) => pair.until_last(|last| last.ended.is_some()).await,
     }
     let began = Utc::now();
     let deposed = leader.end(how).await;
+    pair.set(SLOW);
     // It begins nothing any more: what comes next is the other one's.
     let of_former = pair.requests().len();
     let next = pair.world.until_requests_beyond(of_former).await;
@@ -205,8 +227,7 @@ async fn hand_over(pair: &mut Pair, how: End, is_under_way: bool) -> HandOver {
 /// One token, whose requests take their time.
 async fn shop(name: &str, times: [&'static str; 6]) -> Pair {
     let pair = Pair::new(name, times).await;
-    let slow = Fault::Delay { milliseconds: UNDER_WAY };
-    pair.world.sim.set(System::Oauth2, Behaviour::living(LIFE).with(slow));
+    pair.set(SLOW);
     pair.world.apply_oauth2("shop", "");
     pair
 }
@@ -287,17 +308,27 @@ async fn a_leader_that_stood_still_asks_for_nothing_when_it_goes_on() {
     leader.until_leading().await;
     let standby = pair.candidate().await;
     pair.world.until_requests(2).await;
-    let last = leader.requests();
     leader.signal("-STOP");
+    // Whatever it had sent has been read by the time that this is answered.
+    standby.stands_by().await;
+    let of_leader = pair.requests().len();
+    assert_eq!(standby.requests(), 0, "so all of them are the leader's");
     standby.until_leading().await;
     let now = pair.requests().len();
     pair.world.until_requests(now + 2).await;
     leader.signal("-CONT");
     leader.operator.wait_for_log("this process does not lead any more").await;
     pair.world.until_requests(now + 4).await;
-    // One may have been under way when it stopped, and is counted when it goes on.
-    assert!(leader.requests() <= last + 1);
     leader.stands_by().await;
+    // One of the other's may be under way, and is counted when its answer is there.
+    let are_told_apart = async {
+        while pair.requests().len() - standby.requests() != of_leader {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let told_apart = tokio::time::timeout(PATIENCE, are_told_apart).await;
+    assert!(told_apart.is_ok(), "who does not lead asks for nothing");
+    assert_eq!(overlaps(&pair.requests()), 0);
 }
 
 /// The API server goes away between the provider's answer and the write, for longer than the leader
