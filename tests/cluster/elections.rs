@@ -372,7 +372,7 @@ async fn what_a_deposed_leader_was_given_is_kept_as_soon_as_it_can_be() {
 /// The figures of `docs/high-availability.md`: `cargo test --test cluster ten_hand_overs_of_each_kind
 /// -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "half an hour"]
+#[ignore = "five minutes"]
 async fn ten_hand_overs_of_each_kind() {
     println!(
         "| the leader | runs | until the next refresh: least | median | most | overlaps | repeats |"
