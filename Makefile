@@ -97,7 +97,7 @@ e2e: ## From helm install to a workload that uses tokens, through faults: a node
 	@hack/e2e full
 
 .PHONY: e2e-short
-e2e-short: ## The part of it that make test runs: two minutes
+e2e-short: ## The part of it that make test runs: three minutes
 	@hack/e2e short
 
 .PHONY: image

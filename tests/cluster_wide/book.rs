@@ -10,9 +10,8 @@ use std::process::{Command, Stdio};
 use provider_simulator::System;
 
 use crate::harness::{LOOPBACK, World, kubectl, try_kubectl};
-use crate::readme::{Cleanup, fenced, run, with_simulator};
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::readme::{Cleanup, run, with_simulator};
+use crate::typed::{ROOT, fenced};
 
 /// The release, beside what the other tests have installed.
 const RELEASE: &str = "book";
@@ -48,9 +47,12 @@ fn aside(script: &str, namespace: &str) -> String {
     let names = [
         ("helm install tokenward", format!("helm install {RELEASE} --set crds.enabled=false")),
         ("helm upgrade tokenward", format!("helm upgrade {RELEASE}")),
-        // No pod would run them.
+        // Nor its hooks.
         ("helm uninstall tokenward", format!("helm uninstall {RELEASE} --no-hooks")),
-        ("deployment tokenward", format!("deployment {RELEASE}-tokenward")),
+        // No pod runs.
+        ("rollout status", "get".to_owned()),
+        (" --timeout=3m", String::new()),
+        ("deployment/tokenward", format!("deployment/{RELEASE}-tokenward")),
         ("--create-namespace", String::new()),
         ("kubectl delete", "kubectl delete --dry-run=server".to_owned()),
         ("namespace tokenward-system", format!("namespace {namespace}")),

@@ -23,6 +23,7 @@ mod fan_out;
 mod fleet;
 mod installing;
 mod readme;
+mod typed;
 
 use std::path::Path;
 

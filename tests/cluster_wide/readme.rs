@@ -6,20 +6,12 @@ use std::process::{Child, Command, Stdio};
 use provider_simulator::systems::oauth2::{CLIENT_ID, CLIENT_SECRET};
 
 use crate::harness::{kubeconfig, kubectl, try_kubectl};
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::typed::{self, ROOT, fenced, typed};
 
 /// The README's fenced blocks with this info string.
 fn blocks(info: &str) -> Vec<String> {
     let fenced = fenced(&Path::new(ROOT).join("README.md")).into_iter();
     fenced.filter(|(found, _)| found == info).map(|(_, text)| text).collect()
-}
-
-/// The fenced blocks of a page, in their order: info string and text.
-pub fn fenced(page: &Path) -> Vec<(String, String)> {
-    let text = std::fs::read_to_string(page).unwrap();
-    let block = |fenced: &str| fenced.split_once('\n').map(|(i, t)| (i.to_owned(), t.to_owned()));
-    text.split("```").skip(1).step_by(2).filter_map(block).collect()
 }
 
 /// A manifest of a page, with the simulator in the place of its provider and its client's.
@@ -31,16 +23,10 @@ pub fn with_simulator(manifest: &str, endpoint: &str) -> String {
 }
 
 fn bash(script: &str) -> Command {
-    let mut command = Command::new("bash");
-    let tokenward = Path::new(env!("CARGO_BIN_EXE_tokenward"));
-    let path = format!(
-        "{}:{}:{}",
-        kubeconfig().with_file_name("bin").display(),
-        tokenward.parent().unwrap().display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
-    command.args(["-euo", "pipefail", "-c", script]).current_dir(ROOT);
-    command.env("KUBECONFIG", kubeconfig()).env("PATH", path);
+    let tools = kubeconfig().with_file_name("bin");
+    let own = Path::new(env!("CARGO_BIN_EXE_tokenward")).parent().unwrap();
+    let mut command = typed::bash(script, &[&tools, own]);
+    command.env("KUBECONFIG", kubeconfig());
     command
 }
 
@@ -88,10 +74,7 @@ impl Drop for Cleanup {
 
 /// Types these commands, and tells what they printed.
 pub fn run(script: &str) -> String {
-    let output = bash(script).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{script}\n{}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stdout)
+    typed(&mut bash(script))
 }
 
 #[tokio::test]

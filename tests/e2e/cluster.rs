@@ -74,6 +74,15 @@ impl Cluster {
         until(&format!("{all:?}"), PATIENCE, || self.kubectl(&all).ok());
     }
 
+    /// Takes away what an earlier run made: the release, the definitions, these namespaces.
+    pub fn clear(&self, namespaces: &[&str]) {
+        if self.get(&["namespace", SYSTEM]).is_some() {
+            self.helm(&["uninstall", "tokenward", "--ignore-not-found", "--wait", "--timeout=3m"]);
+        }
+        self.delete(&["crd", "--selector=app.kubernetes.io/name=tokenward"]);
+        self.delete(&[&["namespace"], namespaces].concat());
+    }
+
     /// Who leads: the name of the pod, a slash, and what tells its processes apart.
     pub fn leader(&self) -> Option<String> {
         let lease = self.get(&["lease", "tokenward", "-n", SYSTEM])?;

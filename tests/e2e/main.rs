@@ -1,5 +1,7 @@
 //! From `helm install` to a workload that uses a token: on a cluster whose node runs pods.
 //!
+//! First as a newcomer types it from the docs (`newcomer.rs`), then as a platform lives with it:
+//!
 //! The chart is installed as a user would; the operator runs as two pods of its own image, under
 //! its own RBAC. The provider simulator runs as a pod too. A workload mounts the target Secret, reads
 //! the token anew each time and uses it at the simulator, which records whether the use was valid.
@@ -21,13 +23,17 @@
 
 mod cluster;
 mod faults;
+mod newcomer;
 mod provider;
 mod report;
 mod settings;
 mod stage;
 mod tenant;
+#[path = "../cluster_wide/typed.rs"]
+mod typed;
 
 use faults::Fault;
+use newcomer::Newcomer;
 use stage::{Plan, Stage};
 
 /// At kubelet's own pace: a mounted Secret is brought up to date a minute or so after it changed.
@@ -48,7 +54,7 @@ fn full() {
     });
 }
 
-/// What two minutes have room for: kubelet is nudged.
+/// What a few minutes have room for: kubelet is nudged.
 #[test]
 #[ignore = "needs a cluster with a node: make e2e-short"]
 fn short() {
@@ -60,6 +66,13 @@ fn short() {
 }
 
 fn play(plan: &Plan) {
+    println!("{} a newcomer", chrono::Utc::now().format("%T"));
+    let mut newcomer = Newcomer::follow_the_page();
+    if !plan.nudge {
+        newcomer.await_delivery();
+    }
+    newcomer.remove_everything();
+
     let mut stage = Stage::set(plan);
     for fault in plan.faults {
         stage.through(*fault);

@@ -98,6 +98,20 @@ spec:
         self.log.iter().filter(|entry| entry["endpoint"] == "resource").map(usage).collect()
     }
 
+    /// Waits until a workload uses a token in a way that is wanted.
+    pub fn await_use(
+        &mut self,
+        cluster: &Cluster,
+        workload: &str,
+        wanted: impl Fn(&Use) -> bool,
+    ) -> Use {
+        let patience = Duration::from_secs(self.lifetime.into()) + PATIENCE;
+        until(&format!("{workload} uses its token"), patience, || {
+            let uses = self.uses(cluster);
+            uses.into_iter().find(|used| used.workload == workload && wanted(used))
+        })
+    }
+
     fn read_log(&mut self, cluster: &Cluster) {
         let last = self.log.last().and_then(|entry| entry["seq"].as_u64()).unwrap_or_default();
         let answer = self.ask(cluster, "GET", (&format!("requests?after={last}"), ""));

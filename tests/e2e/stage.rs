@@ -121,10 +121,7 @@ impl Stage {
 
     /// Waits until a workload uses a token in a way that is wanted.
     pub fn await_use(&mut self, workload: &str, wanted: impl Fn(&Use) -> bool) -> Use {
-        until(&format!("{workload} uses its token"), self.lifetime + PATIENCE, || {
-            let uses = self.provider.uses(&self.cluster);
-            uses.into_iter().find(|used| used.workload == workload && wanted(used))
-        })
+        self.provider.await_use(&self.cluster, workload, wanted)
     }
 
     /// Holds what was seen against what must hold, and uninstalls.
@@ -155,11 +152,7 @@ impl Stage {
 
 /// Takes away what this or an earlier run made.
 fn clear(cluster: &Cluster) {
-    if cluster.get(&["namespace", SYSTEM]).is_some() {
-        cluster.helm(&["uninstall", "tokenward", "--ignore-not-found", "--wait", "--timeout=3m"]);
-    }
-    let namespaces = ["e2e-shop", "e2e-reborn", provider::NAMESPACE, SYSTEM];
-    cluster.delete(&[&["namespace"], &namespaces[..]].concat());
+    cluster.clear(&["e2e-shop", "e2e-reborn", provider::NAMESPACE, SYSTEM]);
     let labels = format!(
         "{{apiVersion: v1, kind: Namespace, metadata: {{name: {SYSTEM}, \
          labels: {{pod-security.kubernetes.io/enforce: restricted}}}}}}"
