@@ -32,6 +32,8 @@ mod tenant;
 #[path = "../cluster_wide/typed.rs"]
 mod typed;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use faults::Fault;
 use newcomer::Newcomer;
 use stage::{Plan, Stage};
@@ -74,8 +76,14 @@ fn play(plan: &Plan) {
     newcomer.remove_everything();
 
     let mut stage = Stage::set(plan);
-    for fault in plan.faults {
-        stage.through(*fault);
-    }
+    let course = catch_unwind(AssertUnwindSafe(|| {
+        stage.install_first();
+        for fault in plan.faults {
+            stage.through(*fault);
+        }
+    }));
+    // However it ended: whether a use was refused is what a reader asks first.
+    stage.tell();
+    course.unwrap_or_else(|panic| resume_unwind(panic));
     stage.leave();
 }

@@ -95,6 +95,11 @@ spec:
     /// All uses since the start.
     pub fn uses(&mut self, cluster: &Cluster) -> Vec<Use> {
         self.read_log(cluster);
+        self.known_uses()
+    }
+
+    /// Those that it has told already.
+    pub fn known_uses(&self) -> Vec<Use> {
         self.log.iter().filter(|entry| entry["endpoint"] == "resource").map(usage).collect()
     }
 

@@ -99,3 +99,23 @@ struct Count {
     valid: usize,
     tokens: BTreeSet<u64>,
 }
+
+#[test]
+fn a_refused_use_fails_the_suite_and_is_in_the_list() {
+    let out = tempfile::tempdir().unwrap();
+    let mut report = Report::new(out.path());
+    report.begin("provider down");
+    let usage = |refusal: Option<&str>| Use {
+        time: Utc::now(),
+        workload: "shop".to_owned(),
+        token: Some(1),
+        refusal: refusal.map(str::to_owned),
+        valid: refusal.is_none(),
+    };
+    report.tell(&[usage(None)]);
+    let both = [usage(None), usage(Some("expired"))];
+    std::panic::catch_unwind(|| report.tell(&both)).unwrap_err();
+    let list = std::fs::read_to_string(out.path().join("uses.tsv")).unwrap();
+    let verdicts: Vec<_> = list.lines().map(|line| line.split('\t').nth(3).unwrap()).collect();
+    assert_eq!(verdicts, ["valid", "expired"]);
+}

@@ -1,5 +1,6 @@
 //! The cluster with everything on it, and the course of events.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -35,7 +36,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Installs the chart and waits until both workloads use their first tokens.
+    /// An empty cluster, and a provider that knows both tenants.
     pub fn set(plan: &Plan) -> Self {
         let cluster = Cluster { settings: Settings::read() };
         clear(&cluster);
@@ -50,7 +51,7 @@ impl Stage {
         let values =
             format!("allowHTTP=true,egressAllowCIDRs={{{address}/32}},rbac.nudge={}", plan.nudge);
         let report = Report::new(&cluster.settings.out);
-        let mut stage = Self {
+        Self {
             lifetime: Duration::from_secs(plan.lifetime.into()),
             image: String::new(),
             cluster,
@@ -59,19 +60,21 @@ impl Stage {
             reborn,
             report,
             values,
-        };
-        let previous = stage.cluster.settings.previous.clone();
-        stage.report.begin("installed");
-        stage.install(&previous);
-        stage.image = stage.cluster.images().pop().unwrap();
-        stage.shop.apply(&stage.cluster);
-        stage.reborn.apply(&stage.cluster);
+        }
+    }
+
+    /// Installs the previous version and waits until both workloads use their first tokens.
+    pub fn install_first(&mut self) {
+        self.report.begin("installed");
+        self.install(&self.cluster.settings.previous);
+        self.image = self.cluster.images().pop().unwrap();
+        self.shop.apply(&self.cluster);
+        self.reborn.apply(&self.cluster);
         let began = Utc::now();
-        for name in [stage.shop.name, stage.reborn.name] {
-            stage.await_use(name, |_| true);
+        for name in [self.shop.name, self.reborn.name] {
+            self.await_use(name, |_| true);
         }
         println!("  both workloads use a token {} s after they were applied", seconds(began));
-        stage
     }
 
     /// As a user does it: two replicas, the chart's own values but for where the provider is.
@@ -124,13 +127,18 @@ impl Stage {
         self.provider.await_use(&self.cluster, workload, wanted)
     }
 
-    /// Holds what was seen against what must hold, and uninstalls.
-    pub fn leave(mut self) {
-        let uses = self.provider.uses(&self.cluster);
+    /// Lists every use that is known, and fails if one was refused.
+    pub fn tell(&mut self) {
+        let asked = catch_unwind(AssertUnwindSafe(|| self.provider.uses(&self.cluster)));
+        // Where nobody can be asked any more, those that were read before.
+        self.report.tell(&asked.unwrap_or_else(|_| self.provider.known_uses()));
+    }
+
+    /// Holds the workloads' own word against what must hold, and uninstalls.
+    pub fn leave(self) {
         let simulator = self.cluster.get(&["pod", "simulator", "-n", provider::NAMESPACE]).unwrap();
         let restarts = &simulator["status"]["containerStatuses"][0]["restartCount"];
         assert_eq!(restarts, 0, "the simulator started anew and forgot what it knew");
-        self.report.tell(&uses);
         for tenant in [&self.shop, &self.reborn] {
             let lines = tenant.lines(&self.cluster);
             let other: Vec<_> = lines.iter().filter(|line| !line.contains(" 200 ")).collect();
