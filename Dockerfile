@@ -3,7 +3,7 @@
 #   docker build --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) .
 #
 # The same source on the same base gives the same image. The base is named by version here; the release
-# workflow names it by digest, which it tells in the release and in the provenance of the image.
+# workflow names it by digest, which it tells in the release.
 # hack/image/build makes the same image without Docker, of a program that was built before.
 ARG RUST_IMAGE=docker.io/library/rust:1.95.0-bookworm
 
