@@ -72,7 +72,7 @@ impl Newcomer {
         assert!(removal.contains("kubectl delete crd"), "{removal}");
         type_in(&cluster, &removal);
         let there = |kind, name| cluster.get(&[kind, name, "-n", NAMESPACE]).is_some();
-        assert!(!there("secret", "shop-token"), "the target outlived its token");
+        until("the target is gone", PATIENCE, || (!there("secret", "shop-token")).then_some(()));
         for (kind, name) in [("secret", "shop-client"), ("deployment", "shop")] {
             assert!(there(kind, name), "{kind} {name} went as well");
         }
