@@ -288,7 +288,7 @@ impl Judge {
         let living = self.living.clone();
         let Some(account) = self.accounts.get_mut(client) else { return };
         match meant {
-            Meant::Token { token, expires, refresh } => {
+            Meant::Token { token, expires, refresh, .. } => {
                 account.issued.retain(|(issued, _)| issued != token);
                 account.issued.push((token.clone(), *expires));
                 if account.issued.len() > 8 {
@@ -329,9 +329,9 @@ impl Judge {
             return;
         }
         last.outcome = match meant {
-            Meant::Token { expires, refresh, .. } => {
+            Meant::Token { life, refresh, .. } => {
                 account.family.heard |= refresh.as_ref() == Some(&account.family.refresh);
-                Outcome::Token { life: *expires - last.at, written: false }
+                Outcome::Token { life: *life, written: false }
             }
             Meant::Throttled(wait) => Outcome::Silence((now - last.at) + *wait),
             Meant::Failed | Meant::Reused => Outcome::Failed,
