@@ -193,7 +193,9 @@ impl Judge {
         let Some(account) = self.accounts.get(client) else { return };
         let Some(last) = &account.last else { return };
         let restarted = last.process != process.number;
-        if restarted && !self.alone_since(last.at) && self.living.len() > 1 {
+        // Two at once know nothing of each other's, even when one of them is gone by now.
+        let at_once = !self.alone_since(last.at) && self.living.len() > 1;
+        if restarted && (at_once || process.started <= last.at) {
             return;
         }
         let known = self.plan.api.calm(last.at.saturating_sub(API_PATIENCE), now);
