@@ -9,6 +9,7 @@ CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin
 SEEDS ?= 0..100
 TOKENS ?= 50
 HOURS ?= 48
+LIVES ?= mixed
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
@@ -42,10 +43,10 @@ deny: $(CARGO_DENY) ## Licences, bans and sources of the dependencies
 	$(CARGO_DENY) --log-level error check licenses bans sources
 
 .PHONY: simulation
-simulation: ## Simulated worlds: SEEDS=0..100 or one of them, TOKENS=50 HOURS=48
+simulation: ## Simulated worlds: SEEDS=0..100 or one of them, TOKENS=50 HOURS=48 LIVES=mixed
 	@# As `make test` builds it: by itself it would be built with other features, all of it.
 	cargo test --quiet --locked --profile simulation -p simulation --no-run
-	@$${CARGO_TARGET_DIR:-target}/simulation/simulation $(SEEDS) $(TOKENS) $(HOURS)
+	@$${CARGO_TARGET_DIR:-target}/simulation/simulation $(SEEDS) $(TOKENS) $(HOURS) $(LIVES)
 
 .PHONY: advisories
 advisories: $(CARGO_DENY) ## Known vulnerabilities (fetches the advisory database)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tracing::warn;
+use tracing::{Instrument, Span, warn};
 
 use crate::act::{Case, Edge, Engine};
 use crate::api::conditions::{self, Stamp};
@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::decide::{Lesson, Outcome, Plan, decide, meanwhile};
 use crate::error::{Class, Error};
 use crate::record::{Ledger, Standing, Transition, status, unread};
+use crate::spans;
 
 /// Decisions in a row for one token before others get a turn; two or three are usual.
 const ROUNDS: usize = 6;
@@ -58,6 +59,8 @@ pub async fn settle<S: Station>(
     station: &S,
     token: &Arc<OAuthClientToken>,
 ) -> Result<Option<Duration>, Error> {
+    // Of what is fetched, until the status tells of it.
+    let mut refresh = Span::none();
     for _ in 0..ROUNDS {
         let case = match station.case(token).await {
             Ok(case) => case,
@@ -71,19 +74,33 @@ pub async fn settle<S: Station>(
             Plan::Wait { until, next_attempt_at, verdicts } => {
                 let stamp = Stamp { now, generation: token.metadata.generation };
                 let standing = Standing { verdicts, next_attempt_at, stamp };
-                write_down(station, token, standing).await?;
+                write_down(station, token, standing).instrument(refresh).await?;
                 return Ok(until.map(|until| wait(until, station.clock())));
             }
-            plan => match carry_out(station, &case, plan).await {
-                Some(outcome) => learn(station, &case, outcome),
-                // The process is ending, or there is news and it is looked at again.
-                None => return Ok(None),
-            },
+            plan => {
+                let fetches = matches!(plan, Plan::Fetch(_));
+                if fetches {
+                    refresh = span_of(&case);
+                }
+                let outcome = carry_out(station, &case, plan).instrument(refresh.clone()).await;
+                if fetches {
+                    spans::ended(&refresh, outcome.as_ref());
+                }
+                // None: the process is ending, or there is news and it is looked at again.
+                let Some(outcome) = outcome else { return Ok(None) };
+                learn(station, &case, outcome);
+            }
         }
     }
     let owner = token.owner();
     warn!(namespace = owner.namespace, name = owner.name, "it does not settle and pauses");
     Ok(Some(PAUSE))
+}
+
+fn span_of(case: &Case) -> Span {
+    let owner = case.snapshot.owner();
+    let provider = case.materials.as_ref().map_or("", |materials| &materials.provider);
+    spans::refresh((&owner.namespace, &owner.name), provider)
 }
 
 /// Carries a plan out. Should the token expire meanwhile, that is told, and acted on, at once.
@@ -173,7 +190,8 @@ async fn tell<S: Station>(
     (before, after): (OAuthClientTokenStatus, OAuthClientTokenStatus),
 ) -> Result<(), Error> {
     if after != before {
-        station.record(token, Transition { before: &before, after: &after }).await?;
+        let change = Transition { before: &before, after: &after };
+        station.record(token, change).instrument(spans::step("write status")).await?;
         station.ledger().note_written(uid(token), after);
     }
     Ok(())

@@ -24,7 +24,7 @@
 //! | [`api`], [`catalogue`] | the resources; the provider documents |
 //! | [`manifests`] | reading and judging manifests as the API server would |
 //! | [`cli`], [`settings`], [`runtime`] | commands, arguments, process |
-//! | [`clock`], [`error`] | the only place that asks for the time; what can go wrong |
+//! | [`clock`], [`error`], [`spans`] | the only place that asks for the time; what can go wrong; what a trace shows |
 
 pub mod act;
 pub mod api;
@@ -43,4 +43,5 @@ pub mod record;
 pub mod render;
 pub mod runtime;
 pub mod settings;
+pub mod spans;
 pub mod watch;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::oauth::{AddressPolicy, Cidr, Timeouts, TransportSettings};
-use crate::runtime::{LeaseSettings, LeaseTimes, LogFormat};
+use crate::runtime::{LeaseSettings, LeaseTimes, LogFormat, LogSettings, OtlpEndpoint};
 use crate::watch::{AllowedHost, NamespacedProviders, ProviderPolicy, Scope, WatchSettings};
 
 /// Resolving and connecting to a provider, TLS included.
@@ -56,6 +56,11 @@ pub struct CommonArgs {
 }
 
 impl CommonArgs {
+    /// What is logged.
+    pub fn logs(&self) -> LogSettings {
+        LogSettings { format: self.log_format, filter: self.log_level.clone() }
+    }
+
     /// What token requests are allowed to do.
     pub fn transport(&self) -> TransportSettings {
         let total = Duration::from_secs(self.request_timeout);
@@ -68,6 +73,15 @@ impl CommonArgs {
             timeouts: Timeouts { connect: CONNECT_TIMEOUT.min(total), total },
         }
     }
+}
+
+/// Flags of what keeps tokens fresh, for those who follow it.
+#[derive(Args, Clone, Debug)]
+pub struct TraceArgs {
+    /// Send a trace of each refresh to this OpenTelemetry collector, by OTLP over HTTP below
+    /// `/v1/traces`; nowhere by default
+    #[arg(long, value_name = "URL", env = "TOKENWARD_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<OtlpEndpoint>,
 }
 
 /// Flags of `controller`.
@@ -101,6 +115,9 @@ pub struct ControllerArgs {
     /// Serve /livez, /readyz and /metrics at this address, as 0.0.0.0:8080; nowhere by default
     #[arg(long, value_name = "IP:PORT", env = "TOKENWARD_ADMIN_ADDRESS")]
     pub admin_address: Option<SocketAddr>,
+    /// Who follows it
+    #[command(flatten)]
+    pub trace: TraceArgs,
 }
 
 /// Flags of `controller` for more than one of them.
@@ -269,6 +286,9 @@ pub struct LocalArgs {
     /// Fetch what is due and end: 0 if every token is good, else 1
     #[arg(long, env = "TOKENWARD_ONCE")]
     pub once: bool,
+    /// Who follows it
+    #[command(flatten)]
+    pub trace: TraceArgs,
 }
 
 /// A DNS-1123 label.

@@ -193,7 +193,9 @@ impl Judge {
         let Some(account) = self.accounts.get(client) else { return };
         let Some(last) = &account.last else { return };
         let restarted = last.process != process.number;
-        if restarted && !self.alone_since(last.at) && self.living.len() > 1 {
+        // Two at once know nothing of each other's, even when one of them is gone by now.
+        let at_once = !self.alone_since(last.at) && self.living.len() > 1;
+        if restarted && (at_once || process.started <= last.at) {
             return;
         }
         let known = self.plan.api.calm(last.at.saturating_sub(API_PATIENCE), now);
@@ -288,7 +290,7 @@ impl Judge {
         let living = self.living.clone();
         let Some(account) = self.accounts.get_mut(client) else { return };
         match meant {
-            Meant::Token { token, expires, refresh } => {
+            Meant::Token { token, expires, refresh, .. } => {
                 account.issued.retain(|(issued, _)| issued != token);
                 account.issued.push((token.clone(), *expires));
                 if account.issued.len() > 8 {
@@ -329,9 +331,9 @@ impl Judge {
             return;
         }
         last.outcome = match meant {
-            Meant::Token { expires, refresh, .. } => {
+            Meant::Token { life, refresh, .. } => {
                 account.family.heard |= refresh.as_ref() == Some(&account.family.refresh);
-                Outcome::Token { life: *expires - last.at, written: false }
+                Outcome::Token { life: *life, written: false }
             }
             Meant::Throttled(wait) => Outcome::Silence((now - last.at) + *wait),
             Meant::Failed | Meant::Reused => Outcome::Failed,

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use simulation::judge::Verdict;
-use simulation::plan::Size;
+use simulation::plan::{Lives, Size};
 use simulation::run::{Report, run_all};
 
 const USAGE: &str =
-    "simulation SEED | FIRST..END [TOKENS HOURS]: 50 tokens for 48 hours by default";
+    "simulation SEED | FIRST..END [TOKENS HOURS [mixed | long]]: 50 tokens for 48 hours by default";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,9 +44,15 @@ fn understood(arguments: &[String]) -> Option<(Range<u64>, Size)> {
     };
     let size = match size {
         [] => Size::SMALL,
-        [tokens, hours] => {
+        [tokens, hours, lives @ ..] => {
             let span = Duration::from_hours(hours.parse().ok()?);
-            Size { tokens: tokens.parse().ok()?, span }
+            let lives = match lives {
+                [] => Lives::Mixed,
+                [word] if word == "mixed" => Lives::Mixed,
+                [word] if word == "long" => Lives::Long,
+                _ => return None,
+            };
+            Size { tokens: tokens.parse().ok()?, span, lives }
         }
         _ => return None,
     };

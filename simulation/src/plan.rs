@@ -27,11 +27,26 @@ pub struct Size {
     pub tokens: usize,
     /// How long it lasts.
     pub span: Duration,
+    /// How long tokens live in it.
+    pub lives: Lives,
 }
 
 impl Size {
     /// 50 tokens for 2 days.
-    pub const SMALL: Self = Self { tokens: 50, span: Duration::from_hours(48) };
+    pub const SMALL: Self =
+        Self { tokens: 50, span: Duration::from_hours(48), lives: Lives::Mixed };
+    /// 1,000 tokens for 30 days, in minutes.
+    pub const FULL: Self =
+        Self { tokens: 1000, span: Duration::from_hours(720), lives: Lives::Long };
+}
+
+/// How long tokens live: a refresh is what costs, so long lives are what makes a long world cheap.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lives {
+    /// From minutes to a day, most of them hours.
+    Mixed,
+    /// From half a day to four.
+    Long,
 }
 
 /// Everything that is certain from the beginning.
@@ -71,7 +86,8 @@ impl Plan {
     pub fn of(seed: u64, size: Size) -> Self {
         let mut dice = Dice::of(seed, "plan");
         let count = (size.tokens / 6).clamp(3, 40);
-        let providers: Vec<Provider> = (0..count).map(|index| provider(index, &mut dice)).collect();
+        let provider = |index| provider(index, size.lives, &mut dice);
+        let providers: Vec<Provider> = (0..count).map(provider).collect();
         let weather = (0..count).map(|index| {
             // The first is always well: whatever happens elsewhere must not be felt there.
             let calm = index == 0;
@@ -104,7 +120,7 @@ impl Plan {
             api: Weather::default(),
             weather: vec![Weather::default(); 3],
             sabotage: Some(sabotage),
-            ..Self::of(1, Size { tokens: 12, span: HOUR })
+            ..Self::of(1, Size { tokens: 12, span: HOUR, lives: Lives::Mixed })
         };
         match sabotage {
             Sabotage::OneLine => {
@@ -213,7 +229,7 @@ pub fn credentials(index: usize, consent: usize) -> Value {
     })
 }
 
-fn provider(index: usize, dice: &mut Dice) -> Provider {
+fn provider(index: usize, lives: Lives, dice: &mut Dice) -> Provider {
     let kinds = [
         Kind::Plain,
         Kind::Rotating,
@@ -228,6 +244,7 @@ fn provider(index: usize, dice: &mut Dice) -> Provider {
     ];
     let kind = kinds[index % kinds.len()];
     let life = match dice.between(0, 24) {
+        _ if lives == Lives::Long => dice.time(12 * HOUR, 96 * HOUR),
         // The first has more tokens than the others.
         0..2 if index > 0 => dice.time(MINUTE, SHORT),
         0..5 => dice.time(SHORT, HOUR),

@@ -83,6 +83,8 @@ pub enum Meant {
         token: String,
         /// When it expires.
         expires: Duration,
+        /// How long it lives from now on, as it is told: in whole seconds.
+        life: Duration,
         /// A new refresh token.
         refresh: Option<String>,
     },
@@ -144,14 +146,14 @@ impl Provider {
 
 impl Saying {
     fn token((token, expires): (String, Duration), refresh: Option<String>, now: Duration) -> Self {
+        let life = Duration::from_secs((expires - now).as_secs());
         let mut body = json!({
-            "access_token": token, "token_type": "Bearer",
-            "expires_in": (expires - now).as_secs(),
+            "access_token": token, "token_type": "Bearer", "expires_in": life.as_secs(),
         });
         if let Some(refresh) = &refresh {
             body["refresh_token"] = json!(refresh);
         }
-        let meant = Meant::Token { token, expires, refresh };
+        let meant = Meant::Token { token, expires, life, refresh };
         Self { status: 200, retry_after: None, body, meant }
     }
 

@@ -75,6 +75,7 @@ async fn live(plan: Plan) -> Report {
         tokio::spawn(ends(Arc::clone(&world))),
         tokio::spawn(garbage(Arc::clone(&world))),
         tokio::spawn(bookmarks(Arc::clone(&world))),
+        tokio::spawn(events(Arc::clone(&world))),
         tokio::spawn(consents(Arc::clone(&world))),
     ];
     let mut supervisor = Supervisor::new(Arc::clone(&world));
@@ -203,6 +204,14 @@ async fn bookmarks(world: Arc<World>) {
     loop {
         sleep(Duration::from_mins(5)).await;
         world.bookmark();
+    }
+}
+
+/// The API server forgets events after an hour; this one after one or two.
+async fn events(world: Arc<World>) {
+    loop {
+        sleep(Duration::from_hours(1)).await;
+        world.forget_events();
     }
 }
 

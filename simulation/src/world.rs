@@ -153,6 +153,11 @@ impl World {
         self.api.lock().expect("no panic").history.compact();
     }
 
+    /// Events do not stay for ever.
+    pub fn forget_events(&self) {
+        self.api.lock().expect("no panic").forget_events();
+    }
+
     /// What was made for owners that are gone goes.
     pub fn collect_garbage(&self) {
         let mut api = self.api.lock().expect("no panic");

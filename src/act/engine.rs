@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::accounts::{Accounts, Pass};
 use super::book::Refusal;
@@ -25,6 +25,7 @@ use crate::decide::{Attempt, FetchOrder, Inspected, Outcome, Plan, Renewal};
 use crate::error::{Class, Error, Reason};
 use crate::oauth::{CANNOT_REVOKE, Digester, Life, Transport};
 use crate::runtime::{Chance, Lead};
+use crate::spans::step;
 use crate::watch::Materials;
 
 /// Carries out plans.
@@ -153,12 +154,14 @@ impl<E: Edge> Engine<E> {
             None => None,
         };
         // Behind a provider that hangs time passes: what is read is read after that.
-        let pass = match self.enter(case, materials, &order).await {
+        let entered = self.enter(case, materials, &order).instrument(step("queue")).await;
+        let pass = match entered {
             Entry::Open(pass) => pass,
             Entry::HeldBack => return Some(Outcome::HeldBack),
             Entry::Over => return None,
         };
-        let supplied = match self.supply(materials, case.snapshot.namespace()).await {
+        let supplied = self.supply(materials, case.snapshot.namespace());
+        let supplied = match supplied.instrument(step("read credentials")).await {
             Ok(supplied) => supplied,
             // Nothing was asked, and nothing will be until an input changes.
             Err(error) if is_unusable(&error) => {

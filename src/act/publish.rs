@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tracing::info;
+use tracing::{Instrument, info};
 
 use super::{Case, Edge, Engine, Otherwise, TargetWrite};
 use crate::api::CreationPolicy;
@@ -14,6 +14,7 @@ use crate::decide::{FetchOrder, HeldToken, Outcome, Renewal, Snapshot};
 use crate::error::Error;
 use crate::oauth::{Issued, Life};
 use crate::render::{Data, Place, Rendered, Shape, Shown, Times, read_back};
+use crate::spans::step;
 
 /// A token that is to be written.
 pub(super) struct Fetched<'a> {
@@ -71,7 +72,7 @@ impl<E: Edge> Engine<E> {
         (rendered, inputs, otherwise): (Rendered, String, Otherwise),
     ) -> Result<(), Error> {
         let write = target_write(case, held, (rendered, inputs, otherwise));
-        self.edge.write(write).await
+        self.edge.write(write).instrument(step("write target")).await
     }
 
     /// Writes the token that is there again.

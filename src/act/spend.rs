@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
-use tracing::info;
+use tracing::{Instrument, info};
 
 use super::accounts::Pass;
 use super::ask::{Asked, Terms};
@@ -18,6 +18,7 @@ use crate::decide::{
 };
 use crate::error::{Class, Error, Reason};
 use crate::oauth::Renewed;
+use crate::spans::step;
 use crate::watch::Materials;
 
 /// No answer is larger; so what is kept of one has room, if this has.
@@ -63,7 +64,8 @@ impl<E: Edge> Engine<E> {
         }
         let mut is_second = false;
         loop {
-            let intent = self.turn((spender, credentials), supplied).await?;
+            let turn = self.turn((spender, credentials), supplied);
+            let intent = turn.instrument(step("note intent")).await?;
             if !self.may_begin() {
                 self.release(credentials, intent).await;
                 return Ok(Asked::default());
@@ -209,7 +211,8 @@ impl<E: Edge> Engine<E> {
         };
         let seed = seed(&supplied.supplies.credentials, &self.digester);
         let news = Some(Former { seed, renewed });
-        match self.conclude(credentials, Conclusion { intent, news }).await {
+        let conclude = self.conclude(credentials, Conclusion { intent, news });
+        match conclude.instrument(step("keep refresh token")).await {
             Ok(()) => asked,
             Err(error) => Asked { issued: Some(Err(error)), ..asked },
         }

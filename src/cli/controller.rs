@@ -14,13 +14,14 @@ use crate::clock::Clock;
 use crate::controller::{self, Instruments, Place};
 use crate::oauth::{Digester, Transport};
 use crate::runtime::{
-    Access, Admin, Candidacy, Chance, Election, init_logs, stop_signal, wait_for_key,
+    Access, Admin, Candidacy, Chance, Election, init_telemetry, stop_signal, wait_for_key,
 };
 use crate::settings::{CommonArgs, ControllerArgs, ControllerSettings};
 use crate::watch::look_after_crds;
 
 pub(super) fn run(common: &CommonArgs, args: ControllerArgs) -> Result<(), Failure> {
-    init_logs(common.log_format, &common.log_level).map_err(Failure::Usage)?;
+    let _traces = init_telemetry(&common.logs(), args.trace.otlp_endpoint.as_ref())
+        .map_err(Failure::Usage)?;
     let settings = args.validate(common).map_err(Failure::Usage)?;
     block_on(serve(settings))
 }

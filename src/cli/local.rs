@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::{Failure, block_on, print};
 use crate::local::{LocalSettings, Runner, Source};
 use crate::manifests::{Complaint, Severity, fingerprint, read_outside};
-use crate::runtime::{init_logs, stop_signal};
+use crate::runtime::{init_telemetry, stop_signal};
 use crate::settings::{CommonArgs, LocalArgs, PLATFORM_NAMESPACE};
 
 /// How often the manifests are looked at.
@@ -30,7 +30,8 @@ struct Inputs {
 }
 
 pub(super) fn run(common: &CommonArgs, args: &LocalArgs) -> Result<(), Failure> {
-    init_logs(common.log_format, &common.log_level).map_err(Failure::Usage)?;
+    let _traces = init_telemetry(&common.logs(), args.trace.otlp_endpoint.as_ref())
+        .map_err(Failure::Usage)?;
     let inputs = Inputs::new(args);
     let source = inputs.read().map_err(|complaints| Failure::Usage(listed(&complaints)))?;
     let settings = LocalSettings { out: args.out.clone(), transport: common.transport() };

@@ -8,7 +8,7 @@ use super::stop::stop;
 use super::{Failure, block_on, print, tell};
 use crate::act::change_finalizers;
 use crate::api::{GROUP, OAuthClientToken};
-use crate::runtime::{ApiError, in_time, init_logs};
+use crate::runtime::{ApiError, in_time, init_telemetry};
 use crate::settings::{CommonArgs, ReleaseArgs};
 
 /// Objects a page of a list.
@@ -23,7 +23,7 @@ struct Tally {
 }
 
 pub(super) fn run(common: &CommonArgs, args: &ReleaseArgs) -> Result<(), Failure> {
-    init_logs(common.log_format, &common.log_level).map_err(Failure::Usage)?;
+    init_telemetry(&common.logs(), None).map_err(Failure::Usage)?;
     block_on(async {
         let config = Config::infer().await.map_err(|error| {
             Failure::Usage(format!(

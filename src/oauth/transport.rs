@@ -12,7 +12,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Request, Response};
 use secrecy::{ExposeSecret, SecretBox};
-use tracing::debug;
+use tracing::{Instrument, debug};
 use url::{Host, Url};
 
 use super::answer::Answer;
@@ -23,6 +23,7 @@ use super::request::TokenRequest;
 use crate::api::Method;
 use crate::clock::Clock;
 use crate::error::{Error, Reason};
+use crate::spans;
 
 /// Largest answer that is read.
 const BODY_CAP: usize = 64 * 1024;
@@ -121,6 +122,16 @@ impl Transport {
 
     /// Sends a request once and reads its answer, whatever its status.
     pub async fn send(&self, request: TokenRequest) -> Result<Answer, Error> {
+        let span = spans::request(request.method, &request.url);
+        let answer = self.exchange(request).instrument(span.clone()).await;
+        match &answer {
+            Ok(answer) => spans::answered(&span, answer.status),
+            Err(error) => spans::failed(&span, error),
+        }
+        answer
+    }
+
+    async fn exchange(&self, request: TokenRequest) -> Result<Answer, Error> {
         // Discovery may have told another address than the one that was judged before.
         self.admits_url(&request.url, request.provenance)?;
         let host = request.url.host_str().unwrap_or_default().to_owned();

@@ -10,6 +10,7 @@ mod lead;
 mod readiness;
 mod shutdown;
 mod telemetry;
+mod traces;
 
 pub use admin::Admin;
 pub use api_requests::{ApiRequest, ApiRequests};
@@ -22,4 +23,5 @@ pub use key::{KeyError, cluster_key, new_key, wait_for_key};
 pub use lead::{Lead, LeaseTimes};
 pub use readiness::Readiness;
 pub use shutdown::stop_signal;
-pub use telemetry::{LogFormat, init_logs};
+pub use telemetry::{LogFormat, LogSettings, init_telemetry};
+pub use traces::{OtlpEndpoint, Traces};

@@ -1,4 +1,4 @@
-//! Logs.
+//! What the process tells of itself while it runs: logs and, where they are asked for, traces.
 
 use std::io::IsTerminal;
 
@@ -8,6 +8,9 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
+
+use super::traces::{OtlpEndpoint, Traces, traces};
+use crate::spans;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -19,20 +22,36 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A level, or directives as `info,kube=debug`.
+    pub filter: String,
+}
+
 /// What may be logged at all, whatever is asked for. Below DEBUG, libraries log buffers, and those
 /// hold secrets.
 fn cap() -> Targets {
     Targets::new()
         .with_default(LevelFilter::DEBUG)
         .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::TRACE)
+        // They are for traces; lines say themselves what they are about.
+        .with_target(spans::TARGET, LevelFilter::OFF)
         // An answer of the API server that it cannot read it logs whole, and as a warning.
         .with_target("kube_client::client", LevelFilter::OFF)
         // Method, URL and status of each request.
         .with_target("kube_client::client::builder", LevelFilter::DEBUG)
 }
 
-/// Sends logs to standard error. `filter` is a level, or directives as `info,kube=debug`.
-pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), String> {
+/// Sends logs to standard error and, where there is a collector, traces to that: until what is
+/// returned is dropped.
+pub fn init_telemetry(
+    logs: &LogSettings,
+    collector: Option<&OtlpEndpoint>,
+) -> Result<Traces, String> {
+    let LogSettings { format, filter } = logs;
     let filter: EnvFilter = filter.parse().map_err(|error| {
         format!("--log-level {filter:?}: {error}; use error, warn, info, debug or trace")
     })?;
@@ -44,8 +63,11 @@ pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), String> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    let logs = tracing_subscriber::registry().with(filter).with(cap()).with(lines);
-    logs.try_init().map_err(|error| error.to_string())
+    let (traces, layer) = collector.map(traces).transpose()?.unzip();
+    let lines = lines.with_filter(cap()).with_filter(filter);
+    let telemetry = tracing_subscriber::registry().with(lines).with(layer);
+    telemetry.try_init().map_err(|error| error.to_string())?;
+    Ok(traces.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -60,6 +82,7 @@ mod tests {
     #[case("hyper::proto::h1::io", Level::DEBUG, true)]
     #[case("hyper::proto::h1::io", Level::TRACE, false)]
     #[case("rustls::client::hs", Level::TRACE, false)]
+    #[case("tokenward::spans", Level::ERROR, false)]
     #[case("tokenwardish", Level::DEBUG, true)]
     #[case("kube_client::client", Level::WARN, false)]
     #[case("kube_client::client::builder", Level::DEBUG, true)]

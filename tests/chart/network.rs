@@ -46,3 +46,14 @@ fn names_are_asked_for_in_one_place_unless_somebody_says_otherwise() {
     assert_eq!(anywhere("networkPolicy: {enabled: true}"), [false]);
     assert_eq!(anywhere("networkPolicy: {enabled: true, dns: {to: []}}"), [true]);
 }
+
+/// The Job that stops the operator follows nobody.
+#[test]
+fn the_operator_alone_reaches_what_else_it_is_let_to() {
+    let values = "networkPolicy: {enabled: true, extraEgress: [{ports: [{port: 4318}]}]}";
+    let objects = render(&SHIPPED, values);
+    for (kind, collector) in [("Deployment", true), ("Job", false)] {
+        let pod = objects.iter().find(|object| object.kind() == kind).unwrap().pod().unwrap();
+        assert_eq!(reaches(&egress(&objects, &pod), 4318), collector, "{kind}");
+    }
+}

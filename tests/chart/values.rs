@@ -21,6 +21,7 @@ use crate::variants::EVERYTHING;
 #[case::not_a_namespace("namespaces: [Web_1]", "/namespaces/0")]
 #[case::not_a_network("egressAllowCIDRs: [10.0.0.1]", "/egressAllowCIDRs/0")]
 #[case::not_a_digest("image: {digest: latest}", "/image/digest")]
+#[case::not_a_collector("otlpEndpoint: collector:4318", "/otlpEndpoint")]
 #[case::not_a_port("admin: {port: 0}", "/admin/port")]
 #[case::nobody("rbac: {serviceAccountTokens: [{namespace: web, names: []}]}", "names")]
 #[case::too_many("{replicas: 2, leaderElection: {enabled: false}}", "leaderElection.enabled")]

@@ -31,6 +31,7 @@ rbac:
   serviceAccountTokens: [{namespace: $NS, names: [shop, orders]}]
 logLevel: info,kube=debug
 logFormat: json
+otlpEndpoint: http://collector.monitoring:4318
 admin: {address: "::", port: 9090}
 extraArgs: [--log-format=text]
 extraEnv: [{name: SSL_CERT_FILE, value: /ca/ca.crt}]
@@ -54,6 +55,7 @@ podDisruptionBudget: {maxUnavailable: 50%}
 networkPolicy:
   enabled: true
   metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
+  extraEgress: [{to: [{ipBlock: {cidr: 10.30.0.0/16}}], ports: [{port: 4318, protocol: TCP}]}]
 podMonitor: {enabled: true, interval: 1m, labels: {release: prometheus}}
 alerts: {enabled: true, labels: {release: prometheus}}
 dashboard: {enabled: true, annotations: {grafana_folder: tokens}}

@@ -34,3 +34,4 @@ mod revocation;
 #[path = "../cluster/leaks/search.rs"]
 mod search;
 mod shapes;
+mod traces;

@@ -113,6 +113,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --leader-election-retry-period={{ int .Values.leaderElection.retryPeriodSeconds }}
 {{- end }}
 {{ include "tokenward.logArgs" . }}
+{{- with .Values.otlpEndpoint }}
+- {{ printf "--otlp-endpoint=%s" . | quote }}
+{{- end }}
 {{- with .Values.extraArgs }}
 {{ toYaml . }}
 {{- end }}

@@ -19,6 +19,8 @@ pub struct Store {
     /// Of the objects that are there.
     uids: BTreeSet<String>,
     made: u64,
+    /// Events up to this version are forgotten next.
+    fading: u64,
     /// What time it is, as objects have it.
     pub now: String,
 }
@@ -203,6 +205,22 @@ impl Store {
             self.objects.insert(at.clone(), object);
         }
         Written { at: at.clone(), before, after: self.objects.get(at).cloned() }
+    }
+
+    /// Forgets the events that were not written since this was called last.
+    pub fn forget_events(&mut self) {
+        let Self { objects, uids, fading, history, .. } = self;
+        objects.retain(|at, object| {
+            let metadata = &object["metadata"];
+            let version = metadata["resourceVersion"].as_str().and_then(|text| text.parse().ok());
+            let stays =
+                at.resource != "events" || version.is_none_or(|version: u64| version > *fading);
+            if !stays {
+                uids.remove(metadata["uid"].as_str().unwrap_or_default());
+            }
+            stays
+        });
+        *fading = history.version();
     }
 
     /// What was made for owners of which none is there any more: Secrets, for nothing else has any.
