@@ -1,6 +1,7 @@
 //! The book, typed: its commands work, its manifests are taken, its values suit the chart.
 //!
 //! There is no node here, so no pod runs: the operator is a process, beside what Helm has installed.
+//! Where there is one, tests/e2e/newcomer.rs types the first page as it stands.
 //! What is for good (definitions, the operator's namespace) is tried without being done.
 
 use std::io::Write;
