@@ -331,3 +331,21 @@ fn credentials_not_found(key: &SecretKey) -> Error {
     let message = format!("credentials Secret {key} does not exist");
     Error::new(Reason::CredentialsNotFound, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the tokens of a provider that hangs, or of many that are new, each has one of these.
+    #[test]
+    fn a_token_that_waits_for_its_turn_takes_a_few_kilobytes() {
+        fn size<I, F>(_: impl Fn(I) -> F) -> usize {
+            size_of::<F>()
+        }
+        let reconciling = size(|(token, context)| reconcile(token, context));
+        let acting = size(|(context, case, plan): (&'static Context, &'static Case, _)| {
+            context.engine.carry_out(case, plan)
+        });
+        assert!(reconciling <= 6 << 10 && acting <= 1 << 10, "{reconciling} {acting}");
+    }
+}

@@ -54,7 +54,8 @@ pub trait Station: Send + Sync {
 }
 
 /// Works on a token until there is nothing to do but wait, and tells for how long: `None` until
-/// something changes.
+/// something changes. Thousands may wait for their turns in here at once, so each step has a box of
+/// its own, which is gone with the step.
 pub async fn settle<S: Station>(
     station: &S,
     token: &Arc<OAuthClientToken>,
@@ -62,10 +63,10 @@ pub async fn settle<S: Station>(
     // Of what is fetched, until the status tells of it.
     let mut refresh = Span::none();
     for _ in 0..ROUNDS {
-        let case = match station.case(token).await {
+        let case = match Box::pin(station.case(token)).await {
             Ok(case) => case,
             Err(error) => {
-                tell_unread(station, token, &error).await?;
+                Box::pin(tell_unread(station, token, &error)).await?;
                 return Err(error);
             }
         };
@@ -74,7 +75,7 @@ pub async fn settle<S: Station>(
             Plan::Wait { until, next_attempt_at, verdicts } => {
                 let stamp = Stamp { now, generation: token.metadata.generation };
                 let standing = Standing { verdicts, next_attempt_at, stamp };
-                write_down(station, token, standing).instrument(refresh).await?;
+                Box::pin(write_down(station, token, standing)).instrument(refresh).await?;
                 return Ok(until.map(|until| wait(until, station.clock())));
             }
             plan => {

@@ -109,21 +109,29 @@ impl<E: Edge> Engine<E> {
             return None;
         }
         match (plan, &case.materials) {
-            (Plan::VerifyInputs, Some(materials)) => Some(self.verify(case, materials).await),
-            (Plan::Fetch(order), Some(materials)) => self.fetch(case, materials, order).await,
-            (Plan::Revoke, _) => Some(self.revoke_due(case).await),
-            (Plan::Withdraw(held), _) => Some(self.withdraw(case, held).await),
-            (Plan::Restart { changed_at }, _) => Some(self.restart(case, changed_at).await),
+            (Plan::VerifyInputs, Some(materials)) => {
+                Some(Box::pin(self.verify(case, materials)).await)
+            }
+            (Plan::Fetch(order), Some(materials)) => {
+                Box::pin(self.fetch(case, materials, order)).await
+            }
+            (Plan::Revoke, _) => Some(Box::pin(self.revoke_due(case)).await),
+            (Plan::Withdraw(held), _) => Some(Box::pin(self.withdraw(case, held)).await),
+            (Plan::Restart { changed_at }, _) => {
+                Some(Box::pin(self.restart(case, changed_at)).await)
+            }
             (Plan::Part, _) => {
-                self.part(case).await;
+                Box::pin(self.part(case)).await;
                 Some(Outcome::Parted)
             }
-            (Plan::Inspect, _) => self.inspect(case).await,
+            (Plan::Inspect, _) => Box::pin(self.inspect(case)).await,
             (Plan::Leave { secret_name, fate }, _) => {
-                Some(self.leave(case, (secret_name, fate)).await)
+                Some(Box::pin(self.leave(case, (secret_name, fate))).await)
             }
-            (Plan::Finalizer(change), _) => self.change_finalizer(case, change).await,
-            (Plan::WriteAgain { from, held }, _) => Some(self.write_again(case, &from, held).await),
+            (Plan::Finalizer(change), _) => Box::pin(self.change_finalizer(case, change)).await,
+            (Plan::WriteAgain { from, held }, _) => {
+                Some(Box::pin(self.write_again(case, &from, held)).await)
+            }
             (Plan::Wait { .. } | Plan::VerifyInputs | Plan::Fetch(_), _) => None,
         }
     }
@@ -160,7 +168,7 @@ impl<E: Edge> Engine<E> {
             Entry::HeldBack => return Some(Outcome::HeldBack),
             Entry::Over => return None,
         };
-        let supplied = self.supply(materials, case.snapshot.namespace());
+        let supplied = Box::pin(self.supply(materials, case.snapshot.namespace()));
         let supplied = match supplied.instrument(step("read credentials")).await {
             Ok(supplied) => supplied,
             // Nothing was asked, and nothing will be until an input changes.
@@ -172,7 +180,7 @@ impl<E: Edge> Engine<E> {
         if !self.may_begin() {
             return None;
         }
-        match self.charge(pass.as_ref()).await {
+        match Box::pin(self.charge(pass.as_ref())).await {
             Ok(()) => {}
             Err(Refusal::HeldBack) => return Some(Outcome::HeldBack),
             Err(Refusal::Failed(error)) => {
@@ -182,7 +190,7 @@ impl<E: Edge> Engine<E> {
         if !self.may_begin() {
             return None;
         }
-        self.ask_and_publish(case, (materials, supplied, pass), order).await
+        Box::pin(self.ask_and_publish(case, (materials, supplied, pass), order)).await
     }
 
     async fn ask_and_publish(

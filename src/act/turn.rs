@@ -54,7 +54,7 @@ impl<E: Edge> Engine<E> {
             return Entry::Open(None);
         };
         let enter = async {
-            self.accounts.remember(&self.edge).await;
+            Box::pin(self.accounts.remember(&self.edge)).await;
             self.accounts.enter(application).await
         };
         select! {
