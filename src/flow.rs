@@ -66,7 +66,7 @@ pub async fn settle<S: Station>(
         let case = match Box::pin(station.case(token)).await {
             Ok(case) => case,
             Err(error) => {
-                Box::pin(tell_unread(station, token, &error)).await?;
+                Box::pin(tell_unread(station, token, &error)).instrument(refresh).await?;
                 return Err(error);
             }
         };
@@ -101,7 +101,7 @@ pub async fn settle<S: Station>(
 fn span_of(case: &Case) -> Span {
     let owner = case.snapshot.owner();
     let provider = case.materials.as_ref().map_or("", |materials| &materials.provider);
-    spans::refresh((&owner.namespace, &owner.name), provider)
+    spans::refresh(&owner, provider)
 }
 
 /// Carries a plan out. Should the token expire meanwhile, that is told, and acted on, at once.

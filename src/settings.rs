@@ -81,7 +81,15 @@ pub struct TraceArgs {
     /// Send a trace of each refresh to this OpenTelemetry collector, by OTLP over HTTP below
     /// `/v1/traces`; nowhere by default
     #[arg(long, value_name = "URL", env = "TOKENWARD_OTLP_ENDPOINT")]
-    pub otlp_endpoint: Option<OtlpEndpoint>,
+    pub otlp_endpoint: Option<String>,
+}
+
+impl TraceArgs {
+    /// The collector that was named. What was named wrongly may hold a password: it is not repeated.
+    pub fn collector(&self) -> Result<Option<OtlpEndpoint>, String> {
+        let parsed = self.otlp_endpoint.as_deref().map(str::parse).transpose();
+        parsed.map_err(|error: String| format!("--otlp-endpoint: {error}"))
+    }
 }
 
 /// Flags of `controller`.

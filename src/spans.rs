@@ -1,27 +1,28 @@
 //! The spans of a refresh: one trace from the decision to ask until its outcome is in the status.
-//! Names are those of OpenTelemetry's semantic conventions where it has some. Nothing of a request, an
-//! answer or a Secret is in them.
+//! Names are those of OpenTelemetry's semantic conventions where it has some. Of requests, answers and
+//! Secrets they tell no more than the status may.
 
 use tracing::field::{Empty, display};
 use tracing::{Span, info_span};
 use url::Url;
 
 use crate::api::Method;
-use crate::api::annotations::format_time;
+use crate::api::annotations::{Owner, format_time};
 use crate::decide::Outcome;
 use crate::error::Error;
 
 /// Sets spans apart from what is logged.
 pub const TARGET: &str = "tokenward::spans";
 
-/// A refresh of the token `name` in `namespace`, which is of `provider`.
-pub fn refresh((namespace, name): (&str, &str), provider: &str) -> Span {
+/// A refresh of a token, which is of `provider`.
+pub fn refresh(token: &Owner, provider: &str) -> Span {
     info_span!(
         target: TARGET,
         parent: None,
         "refresh",
-        k8s.namespace.name = namespace,
-        tokenward.token.name = name,
+        k8s.namespace.name = Some(token.namespace.as_str()).filter(|name| !name.is_empty()),
+        tokenward.token.kind = token.kind,
+        tokenward.token.name = token.name,
         tokenward.token.expires_at = Empty,
         tokenward.provider.name = provider,
         tokenward.outcome = Empty,

@@ -59,7 +59,8 @@ fn nor_in_a_month_of_a_thousand_tokens() {
     println!("{judged_ends} ends, {} refreshes, {floors} floors", lateness.len());
     assert!(
         judged_ends > 2000 && lateness.len() > 200 && floors > 10_000,
-        "{judged_ends} {floors}"
+        "{judged_ends} {} {floors}",
+        lateness.len()
     );
 }
 

@@ -156,7 +156,7 @@ impl<E: Edge> Engine<E> {
     ) -> Option<Outcome> {
         let _alone = match renewed_of(materials) {
             Some(credentials) => tokio::select! {
-                alone = self.gates.alone_with(credentials) => alone,
+                alone = self.gates.alone_with(credentials).instrument(step("queue")) => alone,
                 () = case.news.cancelled() => return None,
             },
             None => None,

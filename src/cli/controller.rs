@@ -20,8 +20,8 @@ use crate::settings::{CommonArgs, ControllerArgs, ControllerSettings};
 use crate::watch::look_after_crds;
 
 pub(super) fn run(common: &CommonArgs, args: ControllerArgs) -> Result<(), Failure> {
-    let _traces = init_telemetry(&common.logs(), args.trace.otlp_endpoint.as_ref())
-        .map_err(Failure::Usage)?;
+    let collector = args.trace.collector().map_err(Failure::Usage)?;
+    let _traces = init_telemetry(&common.logs(), collector.as_ref()).map_err(Failure::Usage)?;
     let settings = args.validate(common).map_err(Failure::Usage)?;
     block_on(serve(settings))
 }

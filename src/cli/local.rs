@@ -30,8 +30,8 @@ struct Inputs {
 }
 
 pub(super) fn run(common: &CommonArgs, args: &LocalArgs) -> Result<(), Failure> {
-    let _traces = init_telemetry(&common.logs(), args.trace.otlp_endpoint.as_ref())
-        .map_err(Failure::Usage)?;
+    let collector = args.trace.collector().map_err(Failure::Usage)?;
+    let _traces = init_telemetry(&common.logs(), collector.as_ref()).map_err(Failure::Usage)?;
     let inputs = Inputs::new(args);
     let source = inputs.read().map_err(|complaints| Failure::Usage(listed(&complaints)))?;
     let settings = LocalSettings { out: args.out.clone(), transport: common.transport() };

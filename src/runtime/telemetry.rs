@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::traces::{OtlpEndpoint, Traces, traces};
 use crate::spans;
@@ -41,6 +41,8 @@ fn cap() -> Targets {
         .with_target(spans::TARGET, LevelFilter::OFF)
         // An answer of the API server that it cannot read it logs whole, and as a warning.
         .with_target("kube_client::client", LevelFilter::OFF)
+        // What a collector answers, whole. That it refused is told by opentelemetry_sdk.
+        .with_target("opentelemetry-otlp", LevelFilter::OFF)
         // Method, URL and status of each request.
         .with_target("kube_client::client::builder", LevelFilter::DEBUG)
 }
@@ -51,6 +53,18 @@ pub fn init_telemetry(
     logs: &LogSettings,
     collector: Option<&OtlpEndpoint>,
 ) -> Result<Traces, String> {
+    // What is wrong with OpenTelemetry's own variables is told while they are read.
+    let early = tracing_subscriber::registry().with(lines(logs)?);
+    let traces = || collector.map(traces).transpose();
+    let (traces, layer) = tracing::subscriber::with_default(early, traces)?.unzip();
+    let layers: Vec<_> = std::iter::once(lines(logs)?).chain(layer).collect();
+    let telemetry = tracing_subscriber::registry().with(layers);
+    telemetry.try_init().map_err(|error| error.to_string())?;
+    Ok(traces.unwrap_or_default())
+}
+
+/// What is logged, as lines.
+fn lines(logs: &LogSettings) -> Result<Box<dyn Layer<Registry> + Send + Sync>, String> {
     let LogSettings { format, filter } = logs;
     let filter: EnvFilter = filter.parse().map_err(|error| {
         format!("--log-level {filter:?}: {error}; use error, warn, info, debug or trace")
@@ -63,11 +77,8 @@ pub fn init_telemetry(
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    let (traces, layer) = collector.map(traces).transpose()?.unzip();
-    let lines = lines.with_filter(cap()).with_filter(filter);
-    let telemetry = tracing_subscriber::registry().with(lines).with(layer);
-    telemetry.try_init().map_err(|error| error.to_string())?;
-    Ok(traces.unwrap_or_default())
+    // As one filter: what it never lets through costs nothing.
+    Ok(lines.with_filter(cap().and(filter)).boxed())
 }
 
 #[cfg(test)]
@@ -83,6 +94,8 @@ mod tests {
     #[case("hyper::proto::h1::io", Level::TRACE, false)]
     #[case("rustls::client::hs", Level::TRACE, false)]
     #[case("tokenward::spans", Level::ERROR, false)]
+    #[case("opentelemetry-otlp", Level::WARN, false)]
+    #[case("opentelemetry_sdk", Level::WARN, true)]
     #[case("tokenwardish", Level::DEBUG, true)]
     #[case("kube_client::client", Level::WARN, false)]
     #[case("kube_client::client::builder", Level::DEBUG, true)]

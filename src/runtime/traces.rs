@@ -4,22 +4,22 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::Subscriber;
+use reqwest::redirect::Policy;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry};
 use url::Url;
 
 use crate::spans;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 /// A collector that does not answer holds up the end of the process for no longer.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// One try to send a batch.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a collector takes OTLP over HTTP: its base, below which `v1/traces` is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,23 +66,27 @@ impl Drop for Traces {
 }
 
 /// What makes spans into traces. Headers, sampling, batches and further attributes are set by the
-/// environment variables that OpenTelemetry has for them.
-pub(super) fn traces<S>(
+/// environment variables that OpenTelemetry has for them. Not to be called where tasks run.
+pub(super) fn traces(
     collector: &OtlpEndpoint,
-) -> Result<(Traces, impl Layer<S> + use<S>), String>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
+) -> Result<(Traces, Box<dyn Layer<Registry> + Send + Sync>), String> {
+    // Headers of any name may be secret: they follow nobody elsewhere.
+    let client = reqwest::blocking::Client::builder()
+        .redirect(Policy::none())
+        .timeout(TIMEOUT)
+        .build()
+        .map_err(|error| format!("--otlp-endpoint: {error}"))?;
     let exporter = SpanExporter::builder()
         .with_http()
+        .with_http_client(client)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(collector.traces())
         .build()
         .map_err(|error| format!("--otlp-endpoint: {error}"))?;
-    let resource = Resource::builder_empty()
-        .with_service_name(NAME)
+    let name = std::env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
+    let resource = Resource::builder()
+        .with_service_name(name.unwrap_or_else(|| NAME.to_owned()))
         .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_detector(Box::new(EnvResourceDetector::new()))
         .build();
     let provider =
         SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
@@ -94,7 +98,7 @@ where
         .with_level(false)
         .with_tracked_inactivity(false)
         .with_filter(Targets::new().with_target(spans::TARGET, LevelFilter::INFO));
-    Ok((Traces(Some(provider)), layer))
+    Ok((Traces(Some(provider)), layer.boxed()))
 }
 
 #[cfg(test)]

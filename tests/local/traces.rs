@@ -155,6 +155,7 @@ async fn a_refresh_is_one_trace_with_all_its_steps_and_no_secret() {
         assert_eq!(root.status.as_ref().unwrap().code(), StatusCode::Ok, "{root:?}");
         let told = attributes(&root.attributes);
         assert_eq!(told["k8s.namespace.name"], "web");
+        assert_eq!(told["tokenward.token.kind"], "OAuthClientToken");
         assert_eq!(told["tokenward.outcome"], "published");
         assert_eq!(
             told["tokenward.token.expires_at"],
@@ -220,9 +221,15 @@ async fn without_its_collector_a_token_is_as_fresh_and_that_is_told() {
 async fn what_is_no_collector_is_refused() {
     let bench = Bench::new().await;
     bench.write_good("shop");
-    let output = bench.once(&["--otlp-endpoint", "collector:4318"]).await;
-    assert_eq!(output.status.code(), Some(2), "{:?}", text(&output));
-    let told = text(&output).1;
-    assert!(told.contains("--otlp-endpoint") && told.contains("http:// or https://"), "{told}");
+    for (wrong, right) in [
+        ("collector:4318", "http:// or https://"),
+        ("http://me:s3cret@collector", "OTEL_EXPORTER_OTLP_HEADERS"),
+    ] {
+        let output = bench.once(&["--otlp-endpoint", wrong]).await;
+        assert_eq!(output.status.code(), Some(2), "{:?}", text(&output));
+        let told = text(&output).1;
+        assert!(told.contains("--otlp-endpoint: ") && told.contains(right), "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
     assert_eq!(bench.requests(), 0);
 }
