@@ -15,6 +15,12 @@ fn egress<'o>(objects: &'o [Object], pod: &Value) -> Vec<&'o Value> {
     of_pod.flat_map(|spec| spec["egress"].as_sequence().unwrap()).collect()
 }
 
+/// Those of the pods that a workload of this kind makes.
+fn egress_of<'o>(objects: &'o [Object], kind: &str) -> Vec<&'o Value> {
+    let workload = objects.iter().find(|object| object.kind() == kind).unwrap();
+    egress(objects, &workload.pod().unwrap())
+}
+
 fn reaches(rules: &[&Value], port: u64) -> bool {
     let ports = rules.iter().flat_map(|rule| rule["ports"].as_sequence().unwrap());
     ports.map(|port| port["port"].as_u64().unwrap()).any(|found| found == port)
@@ -26,8 +32,7 @@ fn the_operator_and_the_job_that_stops_it_reach_the_api_server() {
     let values = "networkPolicy: {enabled: true, apiServer: {ports: [6443]}}";
     let objects = render(&SHIPPED, values);
     for (kind, providers) in [("Deployment", true), ("Job", false)] {
-        let pod = objects.iter().find(|object| object.kind() == kind).unwrap().pod().unwrap();
-        let rules = egress(&objects, &pod);
+        let rules = egress_of(&objects, kind);
         assert!(reaches(&rules, 53) && reaches(&rules, 6443), "{kind}: {rules:?}");
         assert_eq!(reaches(&rules, 443), providers, "{kind}: {rules:?}");
     }
@@ -38,9 +43,7 @@ fn the_operator_and_the_job_that_stops_it_reach_the_api_server() {
 fn names_are_asked_for_in_one_place_unless_somebody_says_otherwise() {
     let anywhere = |values: &str| -> Vec<bool> {
         let objects = render(&SHIPPED, values);
-        let deployment = objects.iter().find(|object| object.kind() == "Deployment").unwrap();
-        let pod = deployment.pod().unwrap();
-        let rules = egress(&objects, &pod).into_iter();
+        let rules = egress_of(&objects, "Deployment").into_iter();
         rules.filter(|rule| reaches(&[rule], 53)).map(|rule| rule["to"].is_null()).collect()
     };
     assert_eq!(anywhere("networkPolicy: {enabled: true}"), [false]);
@@ -53,7 +56,6 @@ fn the_operator_alone_reaches_what_else_it_is_let_to() {
     let values = "networkPolicy: {enabled: true, extraEgress: [{ports: [{port: 4318}]}]}";
     let objects = render(&SHIPPED, values);
     for (kind, collector) in [("Deployment", true), ("Job", false)] {
-        let pod = objects.iter().find(|object| object.kind() == kind).unwrap().pod().unwrap();
-        assert_eq!(reaches(&egress(&objects, &pod), 4318), collector, "{kind}");
+        assert_eq!(reaches(&egress_of(&objects, kind), 4318), collector, "{kind}");
     }
 }
