@@ -3,26 +3,20 @@
 mod census;
 mod fan_out;
 mod office;
-mod pauses;
+mod queue;
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::{Stream, StreamExt};
-use kube::Resource;
-use kube::runtime::Controller;
-use kube::runtime::controller::{self, Action, Config};
-use kube::runtime::reflector::{ObjectRef, Store};
-use serde::de::DeserializeOwned;
+use futures::stream;
+use kube::runtime::reflector::ObjectRef;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
 use self::office::{LEADER, Office, STANDBY};
-use self::pauses::Pauses;
+use self::queue::{Again, Worker, drive};
 use crate::act::{Case, ClusterEdge, Engine, Tools, outline};
 use crate::api::annotations::Owner;
 use crate::api::{Delivery, OAuthClientToken};
@@ -120,72 +114,46 @@ pub async fn run(place: Place, tools: Tools, instruments: Instruments) {
     office.leave().await;
 }
 
-/// Reconciles every kind that there is.
+/// Reconciles what is triggered until the process is asked to end. How many at once is bounded where
+/// it costs something, by provider and for the API server, so that one that hangs holds up no other.
 async fn work_on(
     context: &Arc<Context>,
-    Triggered { tokens, grants, copies }: Triggered,
-    (cluster_kinds, stopping): (bool, CancellationToken),
+    Triggered { tokens, copies }: Triggered,
+    stopping: &CancellationToken,
 ) {
-    let caches = Arc::clone(&context.caches);
-    let work = (Arc::clone(context), stopping);
     let tokens = UnboundedReceiverStream::new(tokens);
-    let tokens = drive((caches.tokens().clone(), tokens), reconcile, work.clone());
-    if !cluster_kinds {
-        return tokens.await;
-    }
-    let reader = caches.cluster_tokens();
-    let grants = UnboundedReceiverStream::new(grants);
     let copies = fan_out::gathered(UnboundedReceiverStream::new(copies));
-    let grants = drive((reader.clone(), grants), fan_out::reconcile_grant, work.clone());
-    let copies = drive((reader.clone(), copies), fan_out::reconcile_copies, work);
-    tokio::join!(tokens, grants, copies);
+    let worker = Worker {
+        work: |trigger| reconcile(trigger, Arc::clone(context)),
+        random: || context.engine.chance.number(),
+    };
+    drive(stream::select(tokens, copies), worker, stopping).await;
 }
 
-/// Reconciles what is triggered until the process is asked to end.
-async fn drive<K, F>(
-    (reader, triggered): (Store<K>, impl Stream<Item = ObjectRef<K>> + Send + 'static),
-    reconcile: fn(Arc<K>, Arc<Context>) -> F,
-    (context, stopping): (Arc<Context>, CancellationToken),
-) where
-    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
-    F: Future<Output = Result<Action, Error>> + Send + 'static,
-{
-    let pauses = Arc::new(Pauses::default());
-    let failed = Arc::clone(&pauses);
-    // Triggers come from our own watches. Concurrency is bounded where it costs something: by
-    // provider and for the API server, so that one that hangs holds up no other.
-    Controller::for_stream(futures::stream::pending(), reader)
-        .reconcile_on(triggered)
-        .with_config(Config::default())
-        .graceful_shutdown_on(stopping.cancelled_owned())
-        .run(
-            reconcile,
-            move |object, _: &Error, context: Arc<Context>| {
-                let object = ObjectRef::from_obj(&*object).to_string();
-                Action::requeue(failed.next(object, context.engine.chance.number()))
-            },
-            context,
-        )
-        .for_each(|result| async {
-            match result {
-                Ok((object, _)) => pauses.end(&object.to_string()),
-                Err(controller::Error::ReconcilerFailed(error, token)) => {
-                    warn!(%token, %error, "it is tried again");
-                }
-                Err(error) => debug!(%error, "a reconciliation did not begin"),
-            }
-        })
-        .await;
-}
-
-async fn reconcile(token: Arc<OAuthClientToken>, context: Arc<Context>) -> Result<Action, Error> {
-    let deleted = token.metadata.deletion_timestamp.is_some();
-    if deleted && !is_held(&token) {
-        return Ok(Action::await_change());
+async fn reconcile(trigger: Trigger, context: Arc<Context>) -> Again {
+    match &trigger {
+        Trigger::Token { namespace, name } => {
+            let token = context.caches.token(namespace, name);
+            let Some(token) = token.filter(|token| !is_leaving(token)) else { return Ok(None) };
+            let _attention = context.triggers.attend(trigger);
+            settle(&*context, &token).await
+        }
+        Trigger::Grant(name) => {
+            let token = context.caches.cluster_tokens().get(&ObjectRef::new(name));
+            let Some(token) = token else { return Ok(None) };
+            Box::pin(fan_out::reconcile_grant(token, context)).await
+        }
+        Trigger::Copies(name) => {
+            let token = context.caches.cluster_tokens().get(&ObjectRef::new(name));
+            let Some(token) = token else { return Ok(None) };
+            Box::pin(fan_out::reconcile_copies(token, context)).await
+        }
     }
-    let _attention = context.triggers.attend(Trigger::of(&token));
-    let wait = settle(&*context, &token).await?;
-    Ok(wait.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Whether a token is deleted and nothing is to be done before it goes.
+fn is_leaving(token: &OAuthClientToken) -> bool {
+    token.metadata.deletion_timestamp.is_some() && !is_held(token)
 }
 
 impl Station for Context {
@@ -335,17 +303,18 @@ fn credentials_not_found(key: &SecretKey) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::FetchOrder;
 
     /// Of the tokens of a provider that hangs, or of many that are new, each has one of these.
     #[test]
-    fn a_token_that_waits_for_its_turn_takes_a_few_kilobytes() {
+    fn a_token_that_waits_for_its_turn_takes_little() {
         fn size<I, F>(_: impl Fn(I) -> F) -> usize {
             size_of::<F>()
         }
-        let reconciling = size(|(token, context)| reconcile(token, context));
-        let acting = size(|(context, case, plan): (&'static Context, &'static Case, _)| {
-            context.engine.carry_out(case, plan)
+        let reconciling = size(|(trigger, context)| reconcile(trigger, context));
+        let queueing = size(|(engine, case, order): (&Engine<ClusterEdge>, &Case, &FetchOrder)| {
+            engine.queue(case, order)
         });
-        assert!(reconciling <= 6 << 10 && acting <= 1 << 10, "{reconciling} {acting}");
+        assert!(reconciling <= 1 << 10 && queueing <= 1 << 10, "{reconciling} {queueing}");
     }
 }

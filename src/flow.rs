@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
+use futures::future::{self, BoxFuture};
 use tracing::{Instrument, Span, warn};
 
-use crate::act::{Case, Edge, Engine};
+use crate::act::{Case, Edge, Engine, Entry, Place};
 use crate::api::conditions::{self, Stamp};
 use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
 use crate::clock::Clock;
-use crate::decide::{Lesson, Outcome, Plan, decide, meanwhile};
+use crate::decide::{FetchOrder, Lesson, Outcome, Plan, decide, meanwhile};
 use crate::error::{Class, Error};
 use crate::record::{Ledger, Standing, Transition, status, unread};
 use crate::spans;
@@ -53,49 +55,116 @@ pub trait Station: Send + Sync {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
+/// What comes after a round.
+enum Next<'a> {
+    /// Another one.
+    Round,
+    /// It is waited for a turn to ask the provider, and then there is another one.
+    Turn(Queue<'a>),
+    /// Nothing for so long, or until something changes.
+    Rest(Option<Duration>),
+}
+
+/// Waiting for a turn.
+struct Queue<'a> {
+    entry: BoxFuture<'a, Entry>,
+    expiry: Option<Duration>,
+}
+
 /// Works on a token until there is nothing to do but wait, and tells for how long: `None` until
-/// something changes. Thousands may wait for their turns in here at once, so each step has a box of
-/// its own, which is gone with the step.
+/// something changes. Thousands may wait for their turns in here at once: who does holds a place in
+/// a queue and nothing else.
 pub async fn settle<S: Station>(
     station: &S,
     token: &Arc<OAuthClientToken>,
 ) -> Result<Option<Duration>, Error> {
     // Of what is fetched, until the status tells of it.
     let mut refresh = Span::none();
+    let mut place = None;
     for _ in 0..ROUNDS {
-        let case = match Box::pin(station.case(token)).await {
-            Ok(case) => case,
-            Err(error) => {
-                Box::pin(tell_unread(station, token, &error)).instrument(refresh).await?;
-                return Err(error);
-            }
-        };
-        let now = station.clock().now();
-        match decide(&case.snapshot, now, station.engine().chance.number()) {
-            Plan::Wait { until, next_attempt_at, verdicts } => {
-                let stamp = Stamp { now, generation: token.metadata.generation };
-                let standing = Standing { verdicts, next_attempt_at, stamp };
-                Box::pin(write_down(station, token, standing)).instrument(refresh).await?;
-                return Ok(until.map(|until| wait(until, station.clock())));
-            }
-            plan => {
-                let fetches = matches!(plan, Plan::Fetch(_));
-                if fetches {
-                    refresh = span_of(&case);
+        match Box::pin(round(station, token, (&mut refresh, place.take()))).await? {
+            Next::Round => {}
+            Next::Turn(Queue { entry, expiry }) => {
+                match beside(station, token, (entry, expiry)).instrument(refresh.clone()).await {
+                    // What is asked for, and whether, is decided by how things are now.
+                    Entry::Open(open) => place = Some(open),
+                    Entry::HeldBack => spans::ended(&refresh, Some(&Outcome::HeldBack)),
+                    Entry::Over => {
+                        spans::ended(&refresh, None);
+                        return Ok(None);
+                    }
                 }
-                let outcome = carry_out(station, &case, plan).instrument(refresh.clone()).await;
-                if fetches {
-                    spans::ended(&refresh, outcome.as_ref());
-                }
-                // None: the process is ending, or there is news and it is looked at again.
-                let Some(outcome) = outcome else { return Ok(None) };
-                learn(station, &case, outcome);
             }
+            Next::Rest(wait) => return Ok(wait),
         }
     }
     let owner = token.owner();
     warn!(namespace = owner.namespace, name = owner.name, "it does not settle and pauses");
     Ok(Some(PAUSE))
+}
+
+/// Looks, decides and acts once. Whoever has a place may ask the provider at once.
+async fn round<'a, S: Station>(
+    station: &'a S,
+    token: &Arc<OAuthClientToken>,
+    (refresh, place): (&mut Span, Option<Place>),
+) -> Result<Next<'a>, Error> {
+    let case = match station.case(token).await {
+        Ok(case) => case,
+        Err(error) => {
+            tell_unread(station, token, &error).instrument(refresh.clone()).await?;
+            return Err(error);
+        }
+    };
+    let now = station.clock().now();
+    let expiry = expiry(station, &case);
+    let outcome = match decide(&case.snapshot, now, station.engine().chance.number()) {
+        Plan::Wait { until, next_attempt_at, verdicts } => {
+            let stamp = Stamp { now, generation: token.metadata.generation };
+            let standing = Standing { verdicts, next_attempt_at, stamp };
+            Box::pin(write_down(station, token, standing)).instrument(refresh.clone()).await?;
+            return Ok(Next::Rest(until.map(|until| wait(until, station.clock()))));
+        }
+        Plan::Fetch(order) => {
+            let entered = if let Some(place) = place {
+                Ok(place)
+            } else {
+                *refresh = span_of(&case);
+                enter(station, (&case, &order), refresh)
+            };
+            let place = match entered {
+                Ok(place) => place,
+                Err(entry) => return Ok(Next::Turn(Queue { entry, expiry })),
+            };
+            let work = Box::pin(station.engine().fetch(&case, order, place));
+            let outcome = beside(station, token, (work, expiry)).instrument(refresh.clone()).await;
+            spans::ended(refresh, outcome.as_ref());
+            outcome
+        }
+        plan => {
+            let work = Box::pin(station.engine().carry_out(&case, plan));
+            beside(station, token, (work, expiry)).instrument(refresh.clone()).await
+        }
+    };
+    // None: the process is ending, or there is news and it is looked at again.
+    let Some(outcome) = outcome else { return Ok(Next::Rest(None)) };
+    learn(station, &case, outcome);
+    Ok(Next::Round)
+}
+
+/// A place to ask the provider, where there is one at once; or else what it is waited with.
+fn enter<'a, S: Station>(
+    station: &'a S,
+    (case, order): (&Case, &FetchOrder),
+    refresh: &Span,
+) -> Result<Place, BoxFuture<'a, Entry>> {
+    let queue = station.engine().queue(case, order).instrument(refresh.clone());
+    let mut queue: BoxFuture<'a, Entry> = Box::pin(queue);
+    match (&mut queue).now_or_never() {
+        Some(Entry::Open(place)) => Ok(place),
+        Some(closed) => Err(Box::pin(future::ready(closed))),
+        None => Err(queue),
+    }
 }
 
 fn span_of(case: &Case) -> Span {
@@ -104,41 +173,50 @@ fn span_of(case: &Case) -> Span {
     spans::refresh(&owner, provider)
 }
 
-/// Carries a plan out. Should the token expire meanwhile, that is told, and acted on, at once.
-async fn carry_out<S: Station>(station: &S, case: &Case, plan: Plan) -> Option<Outcome> {
-    let mut work = Box::pin(station.engine().carry_out(case, plan));
-    let now = station.clock().now();
-    let expiry = case.snapshot.facts.held.as_ref().map(|held| held.expires_at);
-    // One that is over is told as well, where the status knows nothing of it.
-    let told = station.ledger().written(uid(&case.snapshot.token)).unwrap_or_default();
-    let untold = conditions::is_true(&told.conditions, conditions::READY);
-    let Some(expiry) = expiry.filter(|expiry| *expiry > now || untold) else {
-        return work.await;
-    };
+/// How long until the token expires, or zero where it has and the status knows nothing of it.
+fn expiry<S: Station>(station: &S, case: &Case) -> Option<Duration> {
+    let left = case.snapshot.facts.held.as_ref()?.expires_at - station.clock().now();
+    match left.to_std() {
+        Ok(left) if !left.is_zero() => Some(left),
+        _ => {
+            let told = station.ledger().written(uid(&case.snapshot.token)).unwrap_or_default();
+            conditions::is_true(&told.conditions, conditions::READY).then_some(Duration::ZERO)
+        }
+    }
+}
+
+/// Does something that may take its time. Should the token expire meanwhile, that is told, and acted
+/// on, at once.
+async fn beside<S: Station, T>(
+    station: &S,
+    token: &Arc<OAuthClientToken>,
+    (mut work, expiry): (impl Future<Output = T> + Unpin, Option<Duration>),
+) -> T {
+    let Some(expiry) = expiry else { return work.await };
     tokio::select! {
         // Which of the two comes first is not left to chance.
         biased;
-        outcome = &mut work => return outcome,
-        () = tokio::time::sleep((expiry - now).to_std().unwrap_or_default()) => {}
+        done = &mut work => return done,
+        () = tokio::time::sleep(expiry) => {}
     }
-    let (outcome, told) = tokio::join!(work, Box::pin(expire(station, case)));
+    let (done, told) = tokio::join!(work, Box::pin(expire(station, token)));
     if let Err(error) = told {
-        let owner = case.snapshot.owner();
+        let owner = token.owner();
         warn!(namespace = owner.namespace, name = owner.name, %error, "its expiry is told later");
     }
-    outcome
+    done
 }
 
 /// Tells that a token has expired while work on it is under way.
-async fn expire<S: Station>(station: &S, case: &Case) -> Result<(), Error> {
+async fn expire<S: Station>(station: &S, token: &Arc<OAuthClientToken>) -> Result<(), Error> {
+    let case = station.case(token).await?;
     let now = station.clock().now();
     let (verdicts, withdraw) = meanwhile(&case.snapshot, now);
     if let Some(plan) = withdraw
-        && let Some(outcome) = station.engine().carry_out(case, plan).await
+        && let Some(outcome) = station.engine().carry_out(&case, plan).await
     {
-        learn(station, case, outcome);
+        learn(station, &case, outcome);
     }
-    let token = &case.snapshot.token;
     let stamp = Stamp { now, generation: token.metadata.generation };
     write_down(station, token, Standing { verdicts, next_attempt_at: None, stamp }).await
 }

@@ -46,7 +46,7 @@ struct Origin {
 }
 
 struct Waiting {
-    caller: Caller,
+    application: Arc<Application>,
     told: oneshot::Sender<Result<Pass, HeldBack>>,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Application {
 /// A place at an origin. Dropped, it is free for the next.
 pub(super) struct Pass {
     accounts: Arc<Accounts>,
-    pub(super) application: Application,
+    pub(super) application: Arc<Application>,
     began: DateTime<Utc>,
     probe: bool,
     /// Whether it is known what came of it.
@@ -161,15 +161,16 @@ impl Accounts {
     /// Waits for a place.
     pub(super) async fn enter(
         self: &Arc<Self>,
-        application: Application,
+        application: Arc<Application>,
     ) -> Result<Pass, HeldBack> {
         let (told, tell) = oneshot::channel();
-        let Application { origin, lane, caller } = application.clone();
-        let waiting = Waiting { caller: caller.clone(), told };
-        let turns = |origin: &mut Origin| origin.turns.enter(lane, caller.urgency, waiting);
-        turns(self.state().origins.entry(origin.clone()).or_default());
-        self.serve(&origin);
-        let patience = patience(caller.urgency, self.clock.now());
+        let urgency = application.caller.urgency;
+        let waiting = Waiting { application: Arc::clone(&application), told };
+        let lane = application.lane.clone();
+        let turns = |origin: &mut Origin| origin.turns.enter(lane, urgency, waiting);
+        turns(self.state().origins.entry(application.origin.clone()).or_default());
+        self.serve(&application.origin);
+        let patience = patience(urgency, self.clock.now());
         // Who gives up leaves its place to the next when its turn comes.
         match tokio::time::timeout(patience, tell).await {
             Ok(Ok(answer)) => answer,
@@ -199,15 +200,14 @@ impl Accounts {
                     return Turn::HeldBack(busy(now));
                 }
                 account(accounts, &lane.account, (remembered, self.since, now))
-                    .judge(&waiting.caller, now)
+                    .judge(&waiting.application.caller, now)
             });
             match next {
                 Next::Nothing(later) => break later,
                 Next::Dismiss(waiting, held_back) => drop(waiting.told.send(Err(held_back))),
-                Next::Serve(lane, Waiting { caller, told }) => {
+                Next::Serve(lane, Waiting { application, told }) => {
                     let account = account(accounts, &lane.account, (remembered, self.since, now));
-                    let probe = account.begin(&caller, now);
-                    let application = Application { origin: origin.to_owned(), lane, caller };
+                    let probe = account.begin(&application.caller, now);
                     let pass = self.pass(application, (now, probe));
                     untaken.extend(told.send(Ok(pass)).err());
                 }
@@ -223,7 +223,7 @@ impl Accounts {
 
     fn pass(
         self: &Arc<Self>,
-        application: Application,
+        application: Arc<Application>,
         (began, probe): (DateTime<Utc>, bool),
     ) -> Pass {
         Pass { accounts: Arc::clone(self), application, began, probe, told: Mutex::new(false) }
@@ -286,7 +286,7 @@ fn patience(urgency: Urgency, now: DateTime<Utc>) -> Duration {
 impl Pass {
     /// It was counted, but nothing was asked.
     pub(super) fn give_back(&self) {
-        let Application { caller, .. } = &self.application;
+        let caller = &self.application.caller;
         self.accounts.with(&self.application, |account, _| account.give_back(caller));
     }
 
@@ -348,13 +348,13 @@ mod tests {
     use super::*;
     use crate::decide::Quota;
 
-    fn application(token: &str) -> Application {
+    fn application(token: &str) -> Arc<Application> {
         let quotas = vec![Quota { window: TimeDelta::seconds(1), requests: 9 }];
         let namespace = "web".to_owned();
         let lane = Lane { account: "account".to_owned(), namespace: namespace.clone() };
         let urgency = Urgency::First;
         let caller = Caller { token: token.to_owned(), namespace, urgency, quotas };
-        Application { origin: "https://id.example".to_owned(), lane, caller }
+        Arc::new(Application { origin: "https://id.example".to_owned(), lane, caller })
     }
 
     #[tokio::test]

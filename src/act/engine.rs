@@ -16,7 +16,7 @@ use super::retired::RetiredTokens;
 use super::revocation::{KEPT_ALIVE, is_kept_alive};
 use super::spend::Spender;
 use super::supply::{Supplied, credentials, renewed_of};
-use super::turn::Entry;
+use super::turn::Place;
 use super::witness::Witness;
 use super::{Case, Edge};
 use crate::api::DeletionPolicy;
@@ -48,7 +48,7 @@ pub struct Engine<E> {
     pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) accounts: Arc<Accounts>,
     pub(super) lanes: Lanes,
-    gates: Gates,
+    pub(super) gates: Gates,
 }
 
 /// What is said of a token that ends with the one before it.
@@ -102,7 +102,7 @@ impl<E: Edge> Engine<E> {
         self.lead.holds()
     }
 
-    /// Does what a plan says. `None` where there is nothing to do: the plan is to wait, there is news
+    /// Does what a plan says, other than to fetch. `None` where there is nothing to do: the plan is to wait, there is news
     /// that is looked at next, the engine is stopping, or another process acts.
     pub async fn carry_out(&self, case: &Case, plan: Plan) -> Option<Outcome> {
         if !self.leads() {
@@ -111,9 +111,6 @@ impl<E: Edge> Engine<E> {
         match (plan, &case.materials) {
             (Plan::VerifyInputs, Some(materials)) => {
                 Some(Box::pin(self.verify(case, materials)).await)
-            }
-            (Plan::Fetch(order), Some(materials)) => {
-                Box::pin(self.fetch(case, materials, order)).await
             }
             (Plan::Revoke, _) => Some(Box::pin(self.revoke_due(case)).await),
             (Plan::Withdraw(held), _) => Some(Box::pin(self.withdraw(case, held)).await),
@@ -147,27 +144,10 @@ impl<E: Edge> Engine<E> {
     }
 
     /// Asks the provider for a token and writes it. `None` once the engine is stopping, or where
-    /// there was news while it was waited for a turn.
-    async fn fetch(
-        &self,
-        case: &Case,
-        materials: &Materials,
-        order: FetchOrder,
-    ) -> Option<Outcome> {
-        let _alone = match renewed_of(materials) {
-            Some(credentials) => tokio::select! {
-                alone = self.gates.alone_with(credentials).instrument(step("queue")) => alone,
-                () = case.news.cancelled() => return None,
-            },
-            None => None,
-        };
-        // Behind a provider that hangs time passes: what is read is read after that.
-        let entered = self.enter(case, materials, &order).instrument(step("queue")).await;
-        let pass = match entered {
-            Entry::Open(pass) => pass,
-            Entry::HeldBack => return Some(Outcome::HeldBack),
-            Entry::Over => return None,
-        };
+    /// another process acts.
+    pub async fn fetch(&self, case: &Case, order: FetchOrder, place: Place) -> Option<Outcome> {
+        let materials = case.materials.as_ref().filter(|_| self.leads())?;
+        let Place { alone: _alone, pass } = place;
         let supplied = Box::pin(self.supply(materials, case.snapshot.namespace()));
         let supplied = match supplied.instrument(step("read credentials")).await {
             Ok(supplied) => supplied,

@@ -39,6 +39,7 @@ pub(crate) use finalizer::change_finalizers;
 pub use rehearsal::Rehearsal;
 pub use renewal::{Former, Kept, Renewals, Writing};
 pub use rollout::Restart;
+pub use turn::{Entry, Place};
 pub use witness::{Exchange, Witness};
 
 use chrono::{DateTime, Utc};

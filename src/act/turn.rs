@@ -1,20 +1,34 @@
 //! A request's way to its provider: its place, its count, and what its answer means for others.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use tokio::select;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
 
 use super::accounts::{Application, Load, Pass};
 use super::ask::Asked;
 use super::book::Refusal;
+use super::supply::renewed_of;
 use super::{Case, Edge, Engine};
 use crate::api::OAuthClientToken;
 use crate::decide::{Caller, DEFAULT_QUOTA, FetchOrder, HeldBack, Lane, Quota, Urgency, silence};
+use crate::spans::step;
 use crate::watch::Materials;
 
+/// What lets a token ask its provider. Dropped, it is free for the next.
+pub struct Place {
+    /// No other token asks with the same credentials, where a request uses them up.
+    pub(super) alone: Option<OwnedSemaphorePermit>,
+    /// `None` where nobody is asked.
+    pub(super) pass: Option<Pass>,
+}
+
 /// What came of waiting for a place.
-pub(super) enum Entry {
-    /// There is one, or none is needed: nobody is asked.
-    Open(Option<Pass>),
+pub enum Entry {
+    /// There is one.
+    Open(Place),
     /// Not yet.
     HeldBack,
     /// Nobody wants one any more: there is news, or the engine is stopping.
@@ -41,30 +55,42 @@ impl<E: Edge> Engine<E> {
         self.accounts.load()
     }
 
-    /// Waits for a place at the provider.
-    pub(super) async fn enter(
+    /// Waits for a place at the provider, to carry out this order. Thousands may wait at once, so what
+    /// waits holds nothing of the case.
+    pub fn queue(
         &self,
         case: &Case,
-        materials: &Materials,
         order: &FetchOrder,
-    ) -> Entry {
+    ) -> impl Future<Output = Entry> + Send + use<'_, E> {
         let good = order.held.as_ref().filter(|_| !order.without_target);
         let urgency = good.map_or(Urgency::First, |held| Urgency::Refresh(held.expires_at));
-        let Some(application) = self.application(&case.snapshot.token, materials, urgency) else {
-            return Entry::Open(None);
-        };
-        let enter = async {
+        let materials = case.materials.as_ref();
+        let credentials = materials.and_then(renewed_of).cloned();
+        let application = materials
+            .and_then(|materials| self.application(&case.snapshot.token, materials, urgency));
+        let (application, news) = (application.map(Arc::new), case.news.clone());
+        let enter = async move {
+            let alone = match credentials {
+                Some(credentials) => self.gates.alone_with(&credentials).await,
+                None => None,
+            };
+            let Some(application) = application else {
+                return Entry::Open(Place { alone, pass: None });
+            };
             Box::pin(self.accounts.remember(&self.edge)).await;
-            self.accounts.enter(application).await
-        };
-        select! {
-            biased;
-            () = self.over.cancelled() => Entry::Over,
-            () = case.news.cancelled() => Entry::Over,
-            entered = enter => match entered {
-                Ok(pass) => Entry::Open(Some(pass)),
+            match self.accounts.enter(application).await {
+                Ok(pass) => Entry::Open(Place { alone, pass: Some(pass) }),
                 Err(_) => Entry::HeldBack,
-            },
+            }
+        };
+        async move {
+            let entry = enter.instrument(step("queue"));
+            select! {
+                biased;
+                () = self.over.cancelled() => Entry::Over,
+                () = news.cancelled() => Entry::Over,
+                entry = entry => entry,
+            }
         }
     }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt};
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 
+use super::queue::Again;
 use super::{Context, PAUSE, Subject};
 use crate::act::{Case, ClusterEdge, Engine, Spread, outline};
 use crate::api::conditions::Stamp;
@@ -48,29 +48,27 @@ struct Grant {
 pub(super) async fn reconcile_grant(
     token: Arc<ClusterOAuthClientToken>,
     context: Arc<Context>,
-) -> Result<Action, Error> {
-    let Some(grant) = Grant::of(token, context) else { return Ok(Action::await_change()) };
-    let trigger = Trigger::Grant(grant.token.name_any());
-    let _attention = grant.context.triggers.attend(trigger);
+) -> Again {
+    let Some(grant) = Grant::of(token, context) else { return Ok(None) };
+    let _attention = grant.context.triggers.attend(Trigger::grant_of(&grant.token));
     let stand_in = grant.stand_in();
-    let wait = settle(&grant, &stand_in).await?;
-    Ok(wait.map_or_else(Action::await_change, Action::requeue))
+    settle(&grant, &stand_in).await
 }
 
 pub(super) async fn reconcile_copies(
     token: Arc<ClusterOAuthClientToken>,
     context: Arc<Context>,
-) -> Result<Action, Error> {
+) -> Again {
     let mut told = context.clock.now();
     for _ in 0..ROUNDS {
         let reader = context.caches.cluster_tokens();
         let now = latest(reader, &token).and_then(|now| Grant::of(now, Arc::clone(&context)));
-        let Some(grant) = now else { return Ok(Action::await_change()) };
+        let Some(grant) = now else { return Ok(None) };
         let case = grant.case(&grant.stand_in()).await?;
         if latest(reader, &token).is_none() {
             // What was taken up for its sake after it had gone.
             context.ledger.forget(grant.uid());
-            return Ok(Action::await_change());
+            return Ok(None);
         }
         let shape = grant.shape(&case);
         let plan = fan_out(&grant.look(&case, &shape), grant.clock().now());
@@ -80,11 +78,10 @@ pub(super) async fn reconcile_copies(
             told = now;
         }
         if plan.steps.is_empty() {
-            let until = plan.until.map(|until| wait(until, grant.clock()));
-            return Ok(until.map_or_else(Action::await_change, Action::requeue));
+            return Ok(plan.until.map(|until| wait(until, grant.clock())));
         }
         if !grant.engine().may_begin() {
-            return Ok(Action::await_change());
+            return Ok(None);
         }
         let spread = Spread { token: &grant.token, grant: &case, shape, steps: plan.steps };
         let outcomes = Box::pin(grant.engine().spread(&spread)).await?;
@@ -97,7 +94,7 @@ pub(super) async fn reconcile_copies(
         };
         grant.context.copies.learn(grant.uid(), &outcomes, lesson);
     }
-    Ok(Action::requeue(PAUSE))
+    Ok(Some(PAUSE))
 }
 
 /// The token as it is now: whatever is done is done by its latest spec. `None` once it is gone,
@@ -153,7 +150,7 @@ impl Grant {
         });
         if let Ok(selected) = &selected {
             let wanted = selected.iter().map(|(key, _)| key.clone()).collect();
-            caches.secrets.refer(&Trigger::Copies(name.clone()), wanted);
+            caches.secrets.refer(&Trigger::copies_of(&self.token), wanted);
         }
         let destinations = selected.map(|selected| {
             let destinations = selected.into_iter().map(|(key, admission)| {
@@ -219,7 +216,7 @@ impl Station for Grant {
 
     async fn case(&self, stand_in: &Arc<OAuthClientToken>) -> Result<Case, Error> {
         let caches = &self.context.caches;
-        let trigger = Trigger::Grant(self.token.name_any());
+        let trigger = Trigger::grant_of(&self.token);
         caches.secrets.refer(&trigger, caches.secrets_of_grant(&self.token));
         let subject = Subject { token: Arc::clone(stand_in), owner: self.token.owner(), trigger };
         self.context.assemble(subject, caches.resolve_grant(&self.token)).await
@@ -232,7 +229,7 @@ impl Station for Grant {
     /// Whoever looks after the copies writes the status: they have a say in it.
     async fn record(&self, _: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
         self.context.copies.note_grant(self.uid(), change.after.clone());
-        self.context.triggers.send(Trigger::Copies(self.token.name_any()));
+        self.context.triggers.send(Trigger::copies_of(&self.token));
         Ok(())
     }
 }

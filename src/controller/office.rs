@@ -25,7 +25,6 @@ pub(super) const STANDBY: &str = "standby";
 pub(super) struct Office {
     access: Access,
     home: String,
-    cluster_kinds: bool,
     caches: Arc<Caches>,
     triggers: Triggers,
     memory: Memory,
@@ -78,7 +77,7 @@ impl Office {
             recorder: Arc::new(Recorder::new(access.client.clone(), tools.lead.clone())),
             providers: Arc::default(),
         };
-        let (home, cluster_kinds) = (watch.cluster_resource_namespace.clone(), watch.cluster_kinds);
+        let home = watch.cluster_resource_namespace.clone();
         let triggers = Triggers::default();
         let listener = Arc::new(memory.clone());
         let caches = Caches::start(&access.client, watch, triggers.clone(), listener).await;
@@ -88,7 +87,6 @@ impl Office {
         Self {
             access,
             home,
-            cluster_kinds,
             caches,
             triggers,
             memory,
@@ -114,7 +112,7 @@ impl Office {
         let lead = self.tools.lead.clone();
         let providers = ProviderRecorder::new((client, lead), context.clock.clone(), providers);
         let providers = tokio::spawn(providers.run(Arc::clone(&self.caches)));
-        let work = Box::pin(work_on(&context, triggered, (self.cluster_kinds, over.clone())));
+        let work = Box::pin(work_on(&context, triggered, &over));
         work_until(&over, work, || {
             self.tell_leading(false);
             providers.abort();

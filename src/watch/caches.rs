@@ -198,7 +198,7 @@ impl Caches {
             self.secrets.refer(&Trigger::of(&token), self.secrets_of(&token));
         }
         for token in self.cluster_tokens.state() {
-            let grant = Trigger::Grant(token.name_any());
+            let grant = Trigger::grant_of(&token);
             self.secrets.refer(&grant, self.secrets_of_grant(&token));
         }
     }
@@ -236,7 +236,8 @@ impl Caches {
         parents(token, |name| self.token(&namespace, name))
     }
 
-    pub(super) fn token(&self, namespace: &str, name: &str) -> Option<Arc<OAuthClientToken>> {
+    /// One of them.
+    pub fn token(&self, namespace: &str, name: &str) -> Option<Arc<OAuthClientToken>> {
         self.tokens.get(&ObjectRef::new(name).within(namespace))
     }
 

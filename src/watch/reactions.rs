@@ -118,8 +118,8 @@ impl Caches {
                 }
             }
             Change::Gone(token) => {
-                self.secrets.refer(&Trigger::Grant(token.name_any()), Vec::new());
-                self.secrets.refer(&Trigger::Copies(token.name_any()), Vec::new());
+                self.secrets.refer(&Trigger::grant_of(token), Vec::new());
+                self.secrets.refer(&Trigger::copies_of(token), Vec::new());
                 outlet.listener.cluster_token_gone(token);
                 outlet.send_both(token);
             }

@@ -166,7 +166,9 @@ impl Index {
         self.belongings.note(key, meta);
         let owner = self.belongings.owner(key).cloned();
         let mut concerned = self.references.users(key);
-        concerned.extend([former, owner.clone()].into_iter().flatten().map(Trigger::Copies));
+        concerned.extend(
+            [former, owner.clone()].into_iter().flatten().map(|name| Trigger::Copies(name.into())),
+        );
         for unlisted in self.unlisted.values_mut() {
             unlisted.remove(key);
         }

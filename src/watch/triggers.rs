@@ -1,35 +1,60 @@
 //! What is to be looked at again, and where that is told.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterOAuthClientToken, OAuthClientToken};
 
-/// Something that is to be looked at again. Small, for each reference to a Secret holds one.
+/// Something that is to be looked at again. Its clones share its names: each reference to a Secret
+/// holds one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Trigger {
     /// A token.
     Token {
         /// Its namespace.
-        namespace: String,
+        namespace: Arc<str>,
         /// Its name.
-        name: String,
+        name: Arc<str>,
     },
     /// The grant of a cluster token, by name.
-    Grant(String),
+    Grant(Arc<str>),
     /// The copies of a cluster token, by name.
-    Copies(String),
+    Copies(Arc<str>),
 }
 
 impl Trigger {
     /// A token.
     pub fn of(token: &OAuthClientToken) -> Self {
-        Self::Token { namespace: token.namespace().unwrap_or_default(), name: token.name_any() }
+        let meta = &token.metadata;
+        Self::Token {
+            namespace: meta.namespace.as_deref().unwrap_or_default().into(),
+            name: meta.name.as_deref().unwrap_or_default().into(),
+        }
+    }
+
+    /// The grant of a cluster token.
+    pub fn grant_of(token: &ClusterOAuthClientToken) -> Self {
+        Self::Grant(token.name_any().into())
+    }
+
+    /// The copies of a cluster token.
+    pub fn copies_of(token: &ClusterOAuthClientToken) -> Self {
+        Self::Copies(token.name_any().into())
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token { namespace, name } => write!(f, "OAuthClientToken {namespace}/{name}"),
+            Self::Grant(name) => write!(f, "ClusterOAuthClientToken {name}"),
+            Self::Copies(name) => write!(f, "the copies of ClusterOAuthClientToken {name}"),
+        }
     }
 }
 
@@ -42,9 +67,8 @@ pub struct Triggers {
 
 #[derive(Clone, Debug)]
 struct Told {
-    tokens: UnboundedSender<ObjectRef<OAuthClientToken>>,
-    grants: UnboundedSender<ObjectRef<ClusterOAuthClientToken>>,
-    copies: UnboundedSender<ObjectRef<ClusterOAuthClientToken>>,
+    tokens: UnboundedSender<Trigger>,
+    copies: UnboundedSender<Trigger>,
 }
 
 /// What is worked on, and what tells those who work on it that there is news.
@@ -70,22 +94,19 @@ fn hold<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Where it comes out.
 #[derive(Debug)]
 pub struct Triggered {
-    /// Tokens.
-    pub tokens: UnboundedReceiver<ObjectRef<OAuthClientToken>>,
-    /// Cluster tokens whose grant is to be looked at.
-    pub grants: UnboundedReceiver<ObjectRef<ClusterOAuthClientToken>>,
-    /// Cluster tokens whose copies are to be looked at.
-    pub copies: UnboundedReceiver<ObjectRef<ClusterOAuthClientToken>>,
+    /// Tokens, and grants of cluster tokens.
+    pub tokens: UnboundedReceiver<Trigger>,
+    /// Copies of cluster tokens: of those there may be many at once.
+    pub copies: UnboundedReceiver<Trigger>,
 }
 
 impl Triggers {
     /// From now on it is told here, and nowhere else.
     pub fn listen(&self) -> Triggered {
         let (tokens, tokens_out) = unbounded_channel();
-        let (grants, grants_out) = unbounded_channel();
         let (copies, copies_out) = unbounded_channel();
-        *hold(&self.told) = Some(Told { tokens, grants, copies });
-        Triggered { tokens: tokens_out, grants: grants_out, copies: copies_out }
+        *hold(&self.told) = Some(Told { tokens, copies });
+        Triggered { tokens: tokens_out, copies: copies_out }
     }
 
     /// Work on something begins. From then on news of it can be heard of.
@@ -110,8 +131,8 @@ impl Triggers {
 
     /// Has the grant of a cluster token looked at, and its copies.
     pub fn send_both(&self, token: &ClusterOAuthClientToken) {
-        self.send(Trigger::Grant(token.name_any()));
-        self.send(Trigger::Copies(token.name_any()));
+        self.send(Trigger::grant_of(token));
+        self.send(Trigger::copies_of(token));
     }
 
     /// Tells of one of which something is to be looked at that is read when it is needed, after any
@@ -120,13 +141,10 @@ impl Triggers {
         let told = hold(&self.told);
         let Some(told) = told.as_ref() else { return };
         // Whoever listened may have ended.
-        match trigger {
-            Trigger::Token { namespace, name } => {
-                let _ = told.tokens.send(ObjectRef::new(&name).within(&namespace));
-            }
-            Trigger::Grant(name) => drop(told.grants.send(ObjectRef::new(&name))),
-            Trigger::Copies(name) => drop(told.copies.send(ObjectRef::new(&name))),
-        }
+        let _ = match trigger {
+            Trigger::Token { .. } | Trigger::Grant(_) => told.tokens.send(trigger),
+            Trigger::Copies(_) => told.copies.send(trigger),
+        };
     }
 }
 
@@ -137,10 +155,10 @@ mod tests {
     #[test]
     fn news_are_heard_while_something_is_worked_on() {
         let triggers = Triggers::default();
-        let grant = || Trigger::Grant("g".to_owned());
+        let grant = || Trigger::Grant("g".into());
         let attention = triggers.attend(grant());
         let news = triggers.news(&grant());
-        triggers.send(Trigger::Copies("g".to_owned()));
+        triggers.send(Trigger::Copies("g".into()));
         triggers.look_again(grant());
         assert!(!news.is_cancelled());
         triggers.send(grant());
