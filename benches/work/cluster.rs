@@ -47,11 +47,11 @@ pub fn client(tokens: usize) -> (Client, Arc<AtomicU64>) {
 impl Held {
     fn with(tokens: usize) -> Self {
         let inputs = token::inputs();
-        let values =
-            token::credential_values().map(|(key, value)| (key, BASE64_STANDARD.encode(value)));
+        let values = token::credential_values("oauth2").into_iter();
+        let values = values.map(|(key, value)| (key, BASE64_STANDARD.encode(value)));
         let credentials = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
-            "metadata": token::metadata(token::CREDENTIALS), "data": BTreeMap::from(values),
+            "metadata": token::metadata(token::CREDENTIALS), "data": values.collect::<BTreeMap<_, _>>(),
         });
         let named = [
             (("oauthproviders", token::PROVIDER.to_owned()), token::provider("oauth2")),

@@ -70,12 +70,13 @@ fn snapshot() -> Snapshot {
     }
 }
 
-fn supplies() -> Supplies {
-    Supplies { credentials: token::credentials(), ..Supplies::default() }
+fn supplies(preset: &str) -> Supplies {
+    Supplies { credentials: token::credentials(preset), ..Supplies::default() }
 }
 
 fn request(preset: &str) -> Work {
-    let (endpoint, asking, supplies) = (token::endpoint(preset), token::asking(), supplies());
+    let (endpoint, asking) = (token::endpoint(preset), token::asking());
+    let supplies = supplies(preset);
     let occasion = Occasion { now: token::now(), entropy: [5; ENTROPY], metadata: None };
     Box::new(move || {
         drop(black_box(endpoint.request(black_box(&asking), &supplies, &occasion).unwrap()));
@@ -83,7 +84,8 @@ fn request(preset: &str) -> Work {
 }
 
 fn answer() -> Work {
-    let (endpoint, asking, supplies) = (token::endpoint("oauth2"), token::asking(), supplies());
+    let (endpoint, asking) = (token::endpoint("oauth2"), token::asking());
+    let supplies = supplies("oauth2");
     let body = json!({
         "access_token": access_token(), "token_type": "Bearer", "expires_in": 3600,
         "scope": "orders.read",

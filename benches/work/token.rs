@@ -1,6 +1,7 @@
 //! A token as it stands a while after its last refresh: its resource, its provider, its credentials
 //! and its target, as the API server tells of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,7 +11,7 @@ use tokenward::api::annotations::{
     EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, Owner, REFRESH_AT, format_time,
 };
 use tokenward::api::{OAuthProvider, ProviderKind};
-use tokenward::oauth::{Asking, CredentialValues, Credentials, Digester, Endpoint};
+use tokenward::oauth::{Asking, Credentials, Digester, Endpoint};
 use tokenward::watch::compile;
 
 pub const NAMESPACE: &str = "web";
@@ -63,21 +64,24 @@ pub fn endpoint(preset: &str) -> Arc<Endpoint> {
     compile(&provider.spec.document, ProviderKind::OAuthProvider).unwrap()
 }
 
-/// The values of the credentials Secret.
-pub fn credential_values() -> [(&'static str, &'static str); 4] {
-    [
-        ("client_id", CREDENTIALS),
-        ("client_secret", "kPz3:vQ/8+rT=wM1xY7sB"),
-        ("key_id", "2026-11"),
-        ("private_key", include_str!("../../tests/data/keys/rsa.pem")),
-    ]
+/// The values of the credentials Secret that a provider by this preset wants.
+pub fn credential_values(preset: &str) -> BTreeMap<String, String> {
+    let secret: &[(&str, &str)] = match preset {
+        "oauth2" => &[("client_secret", "kPz3:vQ/8+rT=wM1xY7sB")],
+        "oauth2-private-key-jwt" => {
+            &[("key_id", "2026-11"), ("private_key", include_str!("../../tests/data/keys/rsa.pem"))]
+        }
+        other => panic!("{other} has no credentials here"),
+    };
+    let values = [("client_id", CREDENTIALS)].into_iter().chain(secret.iter().copied());
+    values.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// The same as they are read.
-pub fn credentials() -> Credentials {
-    let bytes = |value: &str| SecretBox::new(Box::new(value.as_bytes().to_vec()));
-    let values = credential_values().map(|(key, value)| (key.to_owned(), bytes(value)));
-    Credentials::new(format!("{NAMESPACE}/{CREDENTIALS}"), CredentialValues::from(values))
+pub fn credentials(preset: &str) -> Credentials {
+    let bytes = |value: String| SecretBox::new(Box::new(value.into_bytes()));
+    let values = credential_values(preset).into_iter().map(|(key, value)| (key, bytes(value)));
+    Credentials::new(format!("{NAMESPACE}/{CREDENTIALS}"), values.collect())
 }
 
 /// The key of every digest.
@@ -87,7 +91,7 @@ pub fn digester() -> Digester {
 
 /// What the token was asked with.
 pub fn inputs() -> String {
-    digester().inputs(&endpoint("oauth2"), &asking(), (&credentials(), &[])).unwrap()
+    digester().inputs(&endpoint("oauth2"), &asking(), (&credentials("oauth2"), &[])).unwrap()
 }
 
 /// The resource.
