@@ -68,6 +68,12 @@ fuzz: $(CARGO_FUZZ)/cargo-fuzz ## Each parser against made-up input, FUZZ_SECOND
 $(CARGO_FUZZ)/cargo-fuzz:
 	cargo install --quiet --locked cargo-fuzz --version $(CARGO_FUZZ_VERSION) --root $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
+# One after the other: times are of no use while something else runs.
+.PHONY: bench-code
+bench-code: ## What the code itself takes: times, instructions, allocations
+	cargo bench --quiet --locked --bench in_process
+	cargo bench --quiet --locked --bench allocations
+
 .PHONY: crds
 crds: ## Write crds/ anew from the types
 	cargo run --quiet --locked --bin tokenward -- crds > crds/tokenward.yaml

@@ -1,5 +1,6 @@
 //! Whether text of an answer may be shown, next to what must not be.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -24,14 +25,14 @@ pub(super) fn characters(count: usize) -> String {
 /// The secrets of one request and its answer.
 pub(super) struct Secrets<'a> {
     whole: Vec<&'a str>,
-    slices: HashSet<&'a [u8]>,
+    /// Their pieces, thousands of them: made for the first text that is long enough to hold one.
+    slices: OnceCell<HashSet<&'a [u8]>>,
 }
 
 impl<'a> Secrets<'a> {
     pub(super) fn new(secrets: impl Iterator<Item = &'a SecretString>) -> Self {
         let whole: Vec<&str> = secrets.map(ExposeSecret::expose_secret).collect();
-        let slices = whole.iter().flat_map(|secret| secret.as_bytes().windows(SLICE)).collect();
-        Self { whole, slices }
+        Self { whole, slices: OnceCell::new() }
     }
 
     /// Whether a text is, holds or shares a piece with one of them.
@@ -39,6 +40,14 @@ impl<'a> Secrets<'a> {
         let holds =
             |secret: &&str| *secret == text || (secret.len() >= SHORT && text.contains(*secret));
         self.whole.iter().any(holds)
-            || text.as_bytes().windows(SLICE).any(|slice| self.slices.contains(slice))
+            || text.as_bytes().windows(SLICE).any(|slice| self.slices().contains(slice))
+    }
+
+    fn slices(&self) -> &HashSet<&'a [u8]> {
+        self.slices.get_or_init(|| {
+            let mut slices = HashSet::with_capacity(self.whole.iter().map(|s| s.len()).sum());
+            slices.extend(self.whole.iter().flat_map(|secret| secret.as_bytes().windows(SLICE)));
+            slices
+        })
     }
 }

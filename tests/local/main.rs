@@ -28,6 +28,7 @@ mod keep;
 mod limits;
 mod once;
 mod ownership_page;
+mod performance_page;
 mod refresh_token_page;
 mod renewed;
 mod revocation;
