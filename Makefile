@@ -68,6 +68,11 @@ fuzz: $(CARGO_FUZZ)/cargo-fuzz ## Each parser against made-up input, FUZZ_SECOND
 $(CARGO_FUZZ)/cargo-fuzz:
 	cargo install --quiet --locked cargo-fuzz --version $(CARGO_FUZZ_VERSION) --root $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
+# SIZES and TOKENS reach it where they are given to make.
+.PHONY: bench
+bench: ## How fast, how small, how far: under 20 minutes; SIZES="100 1000 10000", TOKENS=50000 adds one
+	@hack/bench
+
 .PHONY: crds
 crds: ## Write crds/ anew from the types
 	cargo run --quiet --locked --bin tokenward -- crds > crds/tokenward.yaml

@@ -1,0 +1,116 @@
+//! New tokens, until all are Ready.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::watch_object;
+use tokio::time::sleep;
+
+use crate::audit::Request;
+use crate::field::{Field, QUIET, is_ready, namespace};
+use crate::spread::{Spread, float, milliseconds, seconds};
+use crate::stage::{Actor, Stage};
+
+/// How often the audit log is read.
+const LOOK: Duration = Duration::from_millis(100);
+/// With fewer, all are Ready before another one could come.
+const MANY: u32 = 1000;
+/// What is Ready in hundredths when another token comes.
+const INTERRUPTED_AT: [usize; 3] = [20, 45, 70];
+
+/// Creates the tokens, starts an operator, and waits until all are Ready. The rate stands beside what
+/// a bare client reaches.
+pub async fn run(stage: &Stage, field: &Field, ceiling: f64) -> Actor {
+    let began = Instant::now();
+    field.create(stage.tokens).await;
+    println!("{} tokens were created in {:.1} s", stage.tokens, began.elapsed().as_secs_f64());
+    let mut actor = stage.start();
+    let filled = actor.until_filled().await;
+    let (cpu, server_cpu) = (actor.process.cpu(), stage.api_server.cpu());
+    let newcomers = until_ready(stage, field, &mut actor).await;
+    let cpu = actor.process.cpu() - cpu;
+    let server_cpu = stage.api_server.cpu() - server_cpu;
+    let last = *ready(&actor.audit.requests).values().max().unwrap();
+    let took = seconds(last - filled);
+    let (tokens, requests) = (f64::from(stage.tokens), actor.audit.between(filled, last).count());
+    stage.note("cold-start/seconds", (took, "s"));
+    stage.note_beside("cold-start/rate", (tokens / took, "/s"), ceiling);
+    stage.note("cold-start/share-of-ceiling", (tokens / took / ceiling * 100.0, "%"));
+    stage.note("cold-start/cpu-per-token", (cpu / tokens, "ms"));
+    stage.note("cold-start/server-cpu-per-token", (server_cpu / tokens, "ms"));
+    stage.note("cold-start/api-requests-per-token", (float(requests) / tokens, ""));
+    if stage.tokens >= MANY {
+        let of = |at: usize| Spread::of(newcomers.iter().map(|pair| pair[at])).at(50.0);
+        stage.note("cold-start/fresh-token-elsewhere", (of(0), "ms"));
+        stage.note("cold-start/fresh-token-among-them", (of(1), "ms"));
+    }
+    assert!(field.ready().await >= stage.tokens as usize, "all are Ready");
+    let memory = actor.process.memory();
+    stage.note("cold-start/resident", (memory.resident, "MiB"));
+    stage.note("cold-start/peak", (memory.peak, "MiB"));
+    actor
+}
+
+/// The same, as a beginning of something else.
+pub async fn run_unnoted(stage: &Stage, field: &Field) -> Actor {
+    field.create(stage.tokens).await;
+    let mut actor = stage.start();
+    actor.until_filled().await;
+    until_ready(stage, field, &mut actor).await;
+    actor
+}
+
+/// Waits until all tokens are Ready. Meanwhile others come, in a namespace of few and in one of many:
+/// how many milliseconds each pair took.
+async fn until_ready(stage: &Stage, field: &Field, actor: &mut Actor) -> Vec<[f64; 2]> {
+    let all = stage.tokens as usize;
+    let mut newcomers = Vec::new();
+    loop {
+        actor.audit.read();
+        let ready = ready(&actor.audit.requests).len();
+        if ready >= all {
+            return newcomers;
+        }
+        let turn = newcomers.len();
+        let next = INTERRUPTED_AT.get(turn).filter(|_| stage.tokens >= MANY);
+        if next.is_some_and(|percent| ready * 100 >= all * percent) {
+            let elsewhere = newcomer(field, QUIET, turn).await;
+            newcomers.push([elsewhere, newcomer(field, &namespace(0), turn).await]);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Creates one more token: milliseconds until a watch sees it Ready.
+async fn newcomer(field: &Field, namespace: &str, turn: usize) -> f64 {
+    let name = format!("newcomer-{turn}");
+    let mut states = pin!(watch_object(field.tokens_in(namespace), &name).default_backoff());
+    // It is not there yet, and the watch is.
+    states.next().await.unwrap().unwrap();
+    let began = Utc::now();
+    field.create_one(namespace, &name).await;
+    while let Some(state) = states.next().await {
+        if state.unwrap().as_ref().is_some_and(is_ready) {
+            break;
+        }
+    }
+    milliseconds(Utc::now() - began)
+}
+
+/// When each of the tokens was Ready: when its status was written after its target.
+fn ready(requests: &[Request]) -> HashMap<&str, DateTime<Utc>> {
+    let (mut written, mut ready) = (HashSet::new(), HashMap::new());
+    for request in requests.iter().filter(|request| request.name.starts_with("t-")) {
+        let name = request.name.as_str();
+        if request.writes_target() {
+            written.insert(name);
+        } else if request.writes_status() && written.contains(name) {
+            ready.entry(name).or_insert(request.answered);
+        }
+    }
+    ready
+}
