@@ -1,5 +1,6 @@
 //! What the API server tells of its requests, in the order in which they were over.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -97,6 +98,15 @@ impl Audit {
     }
 }
 
+/// How many there are of each verb and resource.
+pub fn kinds<'a>(requests: impl Iterator<Item = &'a Request>) -> BTreeMap<String, u32> {
+    let mut kinds = BTreeMap::new();
+    for Request { verb, resource, .. } in requests {
+        *kinds.entry(format!("{verb}-{resource}")).or_default() += 1;
+    }
+    kinds
+}
+
 impl Line {
     fn request(self) -> Option<Request> {
         let of_interest = match self.verb.as_str() {
@@ -108,9 +118,10 @@ impl Line {
             return None;
         }
         let Object { resource, subresource, name } = self.object_ref;
-        let resource = match subresource.as_str() {
-            "" => resource,
-            part => format!("{resource}/{part}"),
+        let resource = match (resource.as_str(), subresource.as_str()) {
+            ("", _) => "other".to_owned(),
+            (_, "") => resource,
+            (_, part) => format!("{resource}/{part}"),
         };
         Some(Request {
             verb: self.verb,

@@ -25,7 +25,7 @@ const FEW: [u32; 2] = [8, 32];
 /// Token requests at once.
 const ASKING: [u32; 3] = [1, 8, 32];
 const WARM_UP: Duration = Duration::from_secs(1);
-const WINDOW: Duration = Duration::from_secs(4);
+const WINDOW: Duration = Duration::from_secs(3);
 /// Resources whose status each worker writes.
 const RESOURCES: u32 = 2;
 /// What an access token takes, so that the whole Secret is about 1.4 kB.

@@ -10,9 +10,9 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
 use tokio::time::sleep;
 
-use crate::audit::Request;
+use crate::audit::{Request, kinds};
 use crate::field::{Field, QUIET, is_ready, namespace};
-use crate::spread::{Spread, float, milliseconds, seconds};
+use crate::spread::{Spread, milliseconds, seconds};
 use crate::stage::{Actor, Stage};
 
 /// How often the audit log is read.
@@ -31,18 +31,18 @@ pub async fn run(stage: &Stage, field: &Field, ceiling: f64) -> Actor {
     let mut actor = stage.start();
     let filled = actor.until_filled().await;
     let (cpu, server_cpu) = (actor.process.cpu(), stage.api_server.cpu());
-    let newcomers = until_ready(stage, field, &mut actor).await;
+    let Outcome { last, newcomers } = until_ready(stage, field, &mut actor).await;
     let cpu = actor.process.cpu() - cpu;
     let server_cpu = stage.api_server.cpu() - server_cpu;
-    let last = *ready(&actor.audit.requests).values().max().unwrap();
     let took = seconds(last - filled);
-    let (tokens, requests) = (f64::from(stage.tokens), actor.audit.between(filled, last).count());
+    let tokens = f64::from(stage.tokens);
+    let requests = kinds(actor.audit.between(filled, last));
     stage.note("cold-start/seconds", (took, "s"));
     stage.note_beside("cold-start/rate", (tokens / took, "/s"), ceiling);
     stage.note("cold-start/share-of-ceiling", (tokens / took / ceiling * 100.0, "%"));
     stage.note("cold-start/cpu-per-token", (cpu / tokens, "ms"));
     stage.note("cold-start/server-cpu-per-token", (server_cpu / tokens, "ms"));
-    stage.note("cold-start/api-requests-per-token", (float(requests) / tokens, ""));
+    stage.note_requests("cold-start/api-requests-per-token", &requests, tokens);
     if stage.tokens >= MANY {
         let of = |at: usize| Spread::of(newcomers.iter().map(|pair| pair[at])).at(50.0);
         stage.note("cold-start/fresh-token-elsewhere", (of(0), "ms"));
@@ -64,16 +64,25 @@ pub async fn run_unnoted(stage: &Stage, field: &Field) -> Actor {
     actor
 }
 
-/// Waits until all tokens are Ready. Meanwhile others come, in a namespace of few and in one of many:
-/// how many milliseconds each pair took.
-async fn until_ready(stage: &Stage, field: &Field, actor: &mut Actor) -> Vec<[f64; 2]> {
+/// What came of a cold start.
+struct Outcome {
+    /// When the last of the tokens was Ready.
+    last: DateTime<Utc>,
+    /// How many milliseconds others took that came meanwhile, in a namespace of few and in one of
+    /// many.
+    newcomers: Vec<[f64; 2]>,
+}
+
+/// Waits until all tokens are Ready. Meanwhile others come.
+async fn until_ready(stage: &Stage, field: &Field, actor: &mut Actor) -> Outcome {
     let all = stage.tokens as usize;
-    let mut newcomers = Vec::new();
+    let (mut progress, mut newcomers) = (Progress::default(), Vec::new());
     loop {
         actor.audit.read();
-        let ready = ready(&actor.audit.requests).len();
+        progress.take(&actor.audit.requests);
+        let ready = progress.ready.len();
         if ready >= all {
-            return newcomers;
+            return Outcome { last: *progress.ready.values().max().unwrap(), newcomers };
         }
         let turn = newcomers.len();
         let next = INTERRUPTED_AT.get(turn).filter(|_| stage.tokens >= MANY);
@@ -101,16 +110,25 @@ async fn newcomer(field: &Field, namespace: &str, turn: usize) -> f64 {
     milliseconds(Utc::now() - began)
 }
 
-/// When each of the tokens was Ready: when its status was written after its target.
-fn ready(requests: &[Request]) -> HashMap<&str, DateTime<Utc>> {
-    let (mut written, mut ready) = (HashSet::new(), HashMap::new());
-    for request in requests.iter().filter(|request| request.name.starts_with("t-")) {
-        let name = request.name.as_str();
-        if request.writes_target() {
-            written.insert(name);
-        } else if request.writes_status() && written.contains(name) {
-            ready.entry(name).or_insert(request.answered);
+/// What became of the tokens, as far as requests were looked at.
+#[derive(Default)]
+struct Progress {
+    seen: usize,
+    written: HashSet<String>,
+    /// When each was Ready: when its status was written after its target.
+    ready: HashMap<String, DateTime<Utc>>,
+}
+
+impl Progress {
+    fn take(&mut self, requests: &[Request]) {
+        let new = &requests[self.seen..];
+        self.seen = requests.len();
+        for request in new.iter().filter(|request| request.name.starts_with("t-")) {
+            if request.writes_target() {
+                self.written.insert(request.name.clone());
+            } else if request.writes_status() && self.written.contains(&request.name) {
+                self.ready.entry(request.name.clone()).or_insert(request.answered);
+            }
         }
     }
-    ready
 }

@@ -43,12 +43,14 @@ pub async fn run(stage: &Stage, meanwhile: &Meanwhile) {
     actor.operator.terminate().await;
     let stopped = Instant::now();
     let alone = restart::run(stage, &field, "crowd/none").await;
+    let memory = alone.process.memory().resident;
     alone.operator.terminate().await;
     crowd::create(&stage.client, meanwhile.secrets).await;
     meanwhile.run_command();
     sleep_until((stopped + STOP).into()).await;
 
     let actor = stage.start();
+    stage.note("overdue/stop", (stopped.elapsed().as_secs_f64(), "s"));
     let overdue = refreshed_once(stage, &field, actor.started).await;
     note_wave(stage, "overdue/first-wave", &overdue);
     let next = refreshed_once(stage, &field, *overdue.iter().max().unwrap()).await;
@@ -58,7 +60,10 @@ pub async fn run(stage: &Stage, meanwhile: &Meanwhile) {
     stage.note("overdue/expired", (expired, "s"));
     actor.operator.terminate().await;
     if meanwhile.secrets > 0 {
-        restart::run(stage, &field, "crowd/all").await.operator.terminate().await;
+        let crowded = restart::run(stage, &field, "crowd/all").await;
+        let more = crowded.process.memory().resident - memory;
+        stage.note("crowd/more-resident", (more, "MiB"));
+        crowded.operator.terminate().await;
     }
 }
 

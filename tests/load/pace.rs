@@ -8,9 +8,9 @@ const RATE: f64 = 60.0;
 /// Few tokens are not to live for a moment only, in seconds.
 const SHORTEST: f64 = 10.0;
 /// Tokens a second that a cold start manages at the very least.
-const SLOWEST: f64 = 150.0;
+const SLOWEST: f64 = 200.0;
 /// For what lies between a cold start and the first refresh, a restart among it, in seconds.
-const PAUSE: f64 = 40.0;
+const PAUSE: f64 = 25.0;
 /// Lives that are given in turn.
 const LIVES: u32 = 97;
 /// How long before its end a token is refreshed at most: what `docs/refresh.md` says of mounted

@@ -1,6 +1,5 @@
 //! A restart with tokens that are good.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
 use tokio::time::sleep;
 
+use crate::audit::kinds;
 use crate::field::{Field, QUIET, is_ready};
 use crate::spread::{float, milliseconds};
 use crate::stage::{Actor, Stage};
@@ -37,12 +37,8 @@ pub async fn run(stage: &Stage, field: &Field, name: &str) -> Actor {
         (actor.started..scheduled).contains(&request.time) && *name != witness
     });
     note("token-requests", (float(asked.count()), ""));
-    let mut requests: BTreeMap<String, usize> = BTreeMap::new();
-    for request in actor.audit.between(actor.started, scheduled) {
-        *requests.entry(format!("{} {}", request.verb, request.resource)).or_default() += 1;
-    }
-    note("api-requests", (float(requests.values().sum()), ""));
-    println!("        {requests:?}");
+    let requests = kinds(actor.audit.between(actor.started, scheduled));
+    stage.note_requests(&format!("{name}/api-requests"), &requests, 1.0);
     let memory = actor.process.memory();
     note("resident", (memory.resident, "MiB"));
     note("anonymous", (memory.anonymous, "MiB"));

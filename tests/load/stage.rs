@@ -1,5 +1,6 @@
 //! The control plane, an operator on it, and what is noted of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -100,6 +101,14 @@ impl Stage {
             unit: unit.to_owned(),
             ceiling: Some(ceiling),
         });
+    }
+
+    /// Notes how many requests there were in all and of each kind, for each of so many.
+    pub fn note_requests(&self, name: &str, kinds: &BTreeMap<String, u32>, each: f64) {
+        self.note(name, (f64::from(kinds.values().sum::<u32>()) / each, ""));
+        for (kind, requests) in kinds {
+            self.note(&format!("{name}/{kind}"), (f64::from(*requests) / each, ""));
+        }
     }
 
     /// Notes what does not depend on a number of tokens.

@@ -16,13 +16,14 @@ use tokenward::api::{MANAGED_BY, MANAGER};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::audit::kinds;
 use crate::field::Field;
 use crate::pace::Pace;
 use crate::spread::{Spread, float, milliseconds, seconds};
 use crate::stage::{Actor, Stage};
 
 /// The least and the longest that is looked at, in seconds.
-const WINDOW: (f64, f64) = (30.0, 180.0);
+const WINDOW: (f64, f64) = (30.0, 120.0);
 /// What a refresh may be early by: clocks are read one after the other.
 const EARLY: TimeDelta = TimeDelta::seconds(2);
 
@@ -78,20 +79,15 @@ impl Seen {
     }
 
     fn note_costs(&self, stage: &Stage, actor: &Actor) {
-        let mut requests: BTreeMap<String, usize> = BTreeMap::new();
-        for request in actor.audit.between(self.from, self.to) {
-            *requests.entry(format!("{} {}", request.verb, request.resource)).or_default() += 1;
-        }
         let written = actor.audit.between(self.from, self.to).filter(|r| r.writes_target());
         let refreshes = float(written.count());
         let each = |cpu: f64| (cpu / refreshes, "ms");
         stage.note("steady/rate", (refreshes / seconds(self.to - self.from), "/s"));
         stage.note("steady/cpu-per-refresh", each(self.cpu));
         stage.note("steady/server-cpu-per-refresh", each(self.server_cpu));
-        let audited = float(requests.values().sum());
-        stage.note("steady/api-requests-per-refresh", (audited / refreshes, ""));
+        let requests = kinds(actor.audit.between(self.from, self.to));
+        stage.note_requests("steady/api-requests-per-refresh", &requests, refreshes);
         stage.note("steady/api-requests-per-refresh-told", (self.told / refreshes, ""));
-        println!("        {requests:?}");
     }
 }
 
