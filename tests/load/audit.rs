@@ -75,7 +75,8 @@ impl Audit {
 
     /// Reads what was told since.
     pub fn read(&mut self) {
-        let mut file = File::open(&self.path).unwrap();
+        let wanted = "the control plane tells what it is asked, with TOKENWARD_CLUSTER_AUDIT=1";
+        let mut file = File::open(&self.path).expect(wanted);
         file.seek(SeekFrom::Start(self.read)).unwrap();
         let mut file = BufReader::new(file);
         let mut text = String::new();

@@ -17,6 +17,8 @@ use crate::stage::{Actor, Stage};
 
 /// How often the audit log is read.
 const LOOK: Duration = Duration::from_millis(100);
+/// Longer than a machine takes that can do it at all.
+const PATIENCE: Duration = Duration::from_mins(10);
 /// With fewer, all are Ready before another one could come.
 const MANY: u32 = 1000;
 /// What is Ready in hundredths when another token comes.
@@ -76,6 +78,7 @@ struct Outcome {
 /// Waits until all tokens are Ready. Meanwhile others come.
 async fn until_ready(stage: &Stage, field: &Field, actor: &mut Actor) -> Outcome {
     let all = stage.tokens as usize;
+    let deadline = Instant::now() + PATIENCE;
     let (mut progress, mut newcomers) = (Progress::default(), Vec::new());
     loop {
         actor.audit.read();
@@ -84,6 +87,7 @@ async fn until_ready(stage: &Stage, field: &Field, actor: &mut Actor) -> Outcome
         if ready >= all {
             return Outcome { last: *progress.ready.values().max().unwrap(), newcomers };
         }
+        assert!(Instant::now() < deadline, "{ready} of {all} tokens were Ready after {PATIENCE:?}");
         let turn = newcomers.len();
         let next = INTERRUPTED_AT.get(turn).filter(|_| stage.tokens >= MANY);
         if next.is_some_and(|percent| ready * 100 >= all * percent) {

@@ -128,7 +128,7 @@ async fn main() {
 /// A cold start, and what comes after it.
 async fn life(stage: &Stage, phase: &Phase) {
     let ceiling = ceiling::short(stage).await;
-    let pace = Pace::of(stage.tokens);
+    let pace = Pace::of(stage.tokens, ceiling);
     let field = Field::new(stage.client.clone(), pace.spec()).await;
     field.set(&pace.first_lives());
     let actor = cold_start::run(stage, &field, ceiling).await;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 const RATE: f64 = 60.0;
 /// Few tokens are not to live for a moment only, in seconds.
 const SHORTEST: f64 = 10.0;
-/// Tokens a second that a cold start manages at the very least.
-const SLOWEST: f64 = 200.0;
+/// What a cold start reaches of what the machine can do, at the very least.
+const SHARE: f64 = 0.4;
 /// For what lies between a cold start and the first refresh, a restart among it, in seconds.
 const PAUSE: f64 = 25.0;
 /// Lives that are given in turn.
@@ -27,10 +27,11 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// That of so many tokens.
-    pub fn of(tokens: u32) -> Self {
+    /// That of so many tokens, where a bare client can write so many a second.
+    pub fn of(tokens: u32, ceiling: f64) -> Self {
         let tokens = f64::from(tokens);
-        Self { interval: (tokens / RATE).max(SHORTEST), first: tokens / SLOWEST + PAUSE }
+        let cold_start = tokens / (ceiling * SHARE);
+        Self { interval: (tokens / RATE).max(SHORTEST), first: cold_start + PAUSE }
     }
 
     /// The first lives: they end evenly spread over an interval, as if the tokens had come one by
