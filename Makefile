@@ -74,6 +74,16 @@ bench-code: ## What the code itself takes: times, instructions, allocations
 	cargo bench --quiet --locked --bench in_process
 	cargo bench --quiet --locked --bench allocations
 
+# SIZES and TOKENS reach it where they are given to make.
+.PHONY: bench
+bench: ## How fast, how small, how far: under 20 minutes; SIZES="100 1000 10000", TOKENS=50000 adds one
+	@hack/bench
+
+.PHONY: performance
+performance: ## docs/performance.md, its table and plots, of what make bench measured last
+	cp target/bench/figures.jsonl docs/performance/figures.jsonl
+	TOKENWARD_BLESS=1 cargo test --quiet --locked --test local the_performance_page_is_current
+
 .PHONY: crds
 crds: ## Write crds/ anew from the types
 	cargo run --quiet --locked --bin tokenward -- crds > crds/tokenward.yaml

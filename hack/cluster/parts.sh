@@ -103,6 +103,12 @@ arguments_of() { # PART
             --kubelet-client-key="$PKI/apiserver-kubelet.key"
             --profiling=false
         )
+        if [[ -n ${TOKENWARD_CLUSTER_AUDIT:-} ]]; then
+            ARGS+=(
+                --audit-policy-file="$HERE/audit.yaml" --audit-log-path="$STATE/logs/audit.log"
+                --audit-log-maxsize=10000 # MB; one file, so that it can be followed
+            )
+        fi
         ;;
     kube-controller-manager)
         ARGS=(

@@ -1,5 +1,7 @@
 //! How a system behaves: lifetimes and faults, settable while it runs.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,6 +14,8 @@ use serde_json::Value;
 pub struct Behaviour {
     /// Seconds that a token lives; may be 0, negative or huge. `None`: what the system documents.
     pub lifetime: Option<i64>,
+    /// Where there are any: lifetimes that are given one after the other, over and over, instead.
+    pub lifetimes: VecDeque<i64>,
     /// How the lifetime is written in the answer.
     pub expires_in: ExpiresIn,
     /// What goes wrong. All apply at once; of two that replace the answer the later one counts.
@@ -25,6 +29,11 @@ impl Behaviour {
     /// Tokens of this many seconds.
     pub fn living(seconds: i64) -> Self {
         Self { lifetime: Some(seconds), ..Self::default() }
+    }
+
+    /// Tokens of these many seconds, one after the other, over and over.
+    pub fn living_in_turn(seconds: impl IntoIterator<Item = i64>) -> Self {
+        Self { lifetimes: seconds.into_iter().collect(), ..Self::default() }
     }
 
     /// The documented behaviour but for this fault.

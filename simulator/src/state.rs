@@ -54,6 +54,10 @@ impl Settings {
 
 /// What holds of this behaviour for the next request.
 fn current(behaviour: &mut Behaviour) -> Behaviour {
+    if let Some(next) = behaviour.lifetimes.pop_front() {
+        behaviour.lifetime = Some(next);
+        behaviour.lifetimes.push_back(next);
+    }
     let mut current = behaviour.clone();
     match &mut behaviour.times {
         Some(0) => current.faults.clear(),
@@ -169,6 +173,14 @@ impl State {
 mod tests {
     use super::*;
     use crate::Fault;
+
+    #[test]
+    fn lifetimes_are_given_in_turn() {
+        let state = State::new(Options::default(), None);
+        state.set_behaviour(System::Oauth2, Behaviour::living_in_turn([8, 9]));
+        let life = || state.turn(System::Oauth2).behaviour.lifetime;
+        assert_eq!([life(), life(), life()], [Some(8), Some(9), Some(8)]);
+    }
 
     #[test]
     fn limited_faults_end_and_the_lifetime_stays() {

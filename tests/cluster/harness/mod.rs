@@ -1,6 +1,6 @@
 //! What every test stands on.
 
-#![allow(dead_code, unused_imports, reason = "two binaries share it, and neither uses all of it")]
+#![allow(dead_code, unused_imports, reason = "several binaries share it, and none uses all of it")]
 
 mod cluster;
 mod lane;
@@ -9,9 +9,9 @@ mod proxy;
 mod rbac;
 mod world;
 
-pub use cluster::{kubeconfig, kubectl, service_account_kubeconfig, try_kubectl};
+pub use cluster::{admin, install, kubeconfig, kubectl, service_account_kubeconfig, try_kubectl};
 pub use lane::Lane;
-pub use operator::{ADMIN, Operator};
+pub use operator::{ADMIN, Operator, program};
 pub use proxy::{Passage, Proxy};
 pub use rbac::FINALIZER;
 pub use world::{

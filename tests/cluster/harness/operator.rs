@@ -8,6 +8,13 @@ use std::time::Duration;
 /// Arguments for an admin port.
 pub const ADMIN: [&str; 2] = ["--admin-address", "127.0.0.1:0"];
 
+/// The operator under test: the one that was built with the tests, unless `TOKENWARD_TEST_PROGRAM`
+/// names another.
+pub fn program() -> PathBuf {
+    let named = std::env::var_os("TOKENWARD_TEST_PROGRAM");
+    named.map_or_else(|| env!("CARGO_BIN_EXE_tokenward").into(), PathBuf::from)
+}
+
 /// A running operator. Dropped, it is killed.
 pub struct Operator {
     child: Child,
@@ -18,7 +25,7 @@ impl Operator {
     /// Starts the operator under a ServiceAccount's kubeconfig, with exactly these arguments.
     pub fn start(kubeconfig: &Path, log: PathBuf, args: &[String]) -> Self {
         let output = File::options().create(true).append(true).open(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_tokenward"))
+        let child = Command::new(program())
             .arg("controller")
             .args(args)
             .env("KUBECONFIG", kubeconfig)

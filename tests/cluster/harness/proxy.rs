@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kube::config::Kubeconfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -25,6 +26,7 @@ pub enum Passage {
 pub struct Proxy {
     address: SocketAddr,
     passage: Arc<watch::Sender<Passage>>,
+    carried: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
 }
 
@@ -35,14 +37,22 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (passage, seen) = watch::channel(Passage::Open);
+        let carried = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&carried);
         let accepting = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 if *seen.borrow() != Passage::Broken {
-                    tokio::spawn(connect(near, server, seen.clone()));
+                    let line = Line { passage: seen.clone(), carried: Arc::clone(&counted) };
+                    tokio::spawn(connect(near, server, line));
                 }
             }
         });
-        Self { address, passage: Arc::new(passage), accepting }
+        Self { address, passage: Arc::new(passage), carried, accepting }
+    }
+
+    /// Bytes that were passed on so far, both ways.
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 
     /// From now on.
@@ -76,16 +86,23 @@ fn server(kubeconfig: &Path) -> SocketAddr {
     format!("{}:{}", url.host().unwrap(), url.port_u16().unwrap_or(443)).parse().unwrap()
 }
 
-async fn connect(near: TcpStream, server: SocketAddr, passage: watch::Receiver<Passage>) {
-    let mut broken = passage.clone();
+/// What all connections share.
+#[derive(Clone)]
+struct Line {
+    passage: watch::Receiver<Passage>,
+    carried: Arc<AtomicU64>,
+}
+
+async fn connect(near: TcpStream, server: SocketAddr, line: Line) {
+    let mut broken = line.passage.clone();
     let conversation = async {
-        until_open(&mut passage.clone()).await;
+        until_open(&mut line.passage.clone()).await;
         let Ok(far) = TcpStream::connect(server).await else { return };
         let ((mut near_in, mut near_out), (mut far_in, mut far_out)) =
             (near.into_split(), far.into_split());
         tokio::join!(
-            carry((&mut near_in, &mut far_out), passage.clone()),
-            carry((&mut far_in, &mut near_out), passage.clone())
+            carry((&mut near_in, &mut far_out), line.clone()),
+            carry((&mut far_in, &mut near_out), line.clone())
         );
     };
     tokio::select! {
@@ -96,13 +113,14 @@ async fn connect(near: TcpStream, server: SocketAddr, passage: watch::Receiver<P
 
 async fn carry(
     (from, to): (&mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
-    mut passage: watch::Receiver<Passage>,
+    mut line: Line,
 ) {
     let mut bytes = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut bytes).await.unwrap_or_default();
         // What is on its way when it is cut does not arrive before it is open again.
-        until_open(&mut passage).await;
+        until_open(&mut line.passage).await;
+        line.carried.fetch_add(read as u64, Ordering::Relaxed);
         if read == 0 || to.write_all(&bytes[..read]).await.is_err() {
             // The other direction learns of it by itself.
             let _ = to.shutdown().await;
