@@ -7,8 +7,8 @@ use tracing::{Instrument, info};
 use super::{Case, Edge, Engine, Otherwise, TargetWrite};
 use crate::api::CreationPolicy;
 use crate::api::annotations::{
-    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, REFRESH_AT, SHAPE, format_time,
-    whole_seconds,
+    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, OUTPUTS, OWNER, REFRESH_AT, SHAPE, format_due,
+    format_time, milliseconds, whole_seconds,
 };
 use crate::decide::{FetchOrder, HeldToken, Outcome, Renewal, Snapshot};
 use crate::error::Error;
@@ -37,7 +37,7 @@ impl<E: Edge> Engine<E> {
         let held = HeldToken {
             issued_at: whole_seconds(issued_at),
             expires_at: whole_seconds(expires_at),
-            refresh_at: whole_seconds(order.refresh_at(renewal, issued_at, expires_at)),
+            refresh_at: milliseconds(order.refresh_at(renewal, issued_at, expires_at)),
             token_type: issued.token_type.clone(),
             scopes: issued.scopes,
             outputs: issued.outputs.keys().cloned().collect(),
@@ -129,7 +129,7 @@ pub(super) fn target_write(
     let own = [
         (ISSUED_AT, format_time(held.issued_at)),
         (EXPIRES_AT, format_time(held.expires_at)),
-        (REFRESH_AT, format_time(held.refresh_at)),
+        (REFRESH_AT, format_due(held.refresh_at)),
         (INPUTS, inputs),
         (OWNER, if is_owner { owner.to_string() } else { String::new() }),
         (SHAPE, shape_of(case)),

@@ -109,7 +109,18 @@ pub fn format_time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Whole seconds, rounded down: what annotations and statuses hold.
+/// A time as the annotation of the next refresh holds it: were all that are due in a second due at
+/// its beginning, most of them would be late.
+pub fn format_due(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// Milliseconds, rounded down: when refreshes are due.
+pub fn milliseconds(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.trunc_subsecs(3)
+}
+
+/// Whole seconds, rounded down: what annotations and statuses hold otherwise.
 pub fn whole_seconds(time: DateTime<Utc>) -> DateTime<Utc> {
     time.trunc_subsecs(0)
 }
@@ -132,6 +143,18 @@ mod tests {
             uid: "8f6c".into(),
         };
         assert_eq!(Owner::parse(&owner.to_string()), Some(owner));
+    }
+
+    #[test]
+    fn when_a_refresh_is_due_survives_being_written_and_read() {
+        for (told, written) in [
+            ("2026-11-22T10:00:00.1239Z", "2026-11-22T10:00:00.123Z"),
+            ("2026-11-22T10:00:00.0009Z", "2026-11-22T10:00:00Z"),
+        ] {
+            let due = milliseconds(parse_time(told).unwrap());
+            assert_eq!(format_due(due), written);
+            assert_eq!(parse_time(written), Some(due));
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::rollout::{Rollout, TARGET_REMARK};
 use super::schedule::{LENIENCE, REFRESH_REMARK, REPAIR_MEMORY, after};
 use super::snapshot::TargetMeta;
 use crate::api::annotations::{
-    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, parse_time, whole_seconds,
+    CHANGED_AT, EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, milliseconds, parse_time, whole_seconds,
 };
 use crate::api::{OAuthClientTokenStatus, conditions};
 use crate::error::{Class, Error, Reason};
@@ -284,13 +284,12 @@ impl HeldToken {
 
     /// What a target's annotations tell of the token that it holds.
     pub fn of_target(target: &TargetMeta, secret_name: &str) -> Option<Self> {
-        let time = |key: &str| {
-            target.annotations.get(key).and_then(|value| parse_time(value)).map(whole_seconds)
-        };
+        let told = |key: &str| target.annotations.get(key).and_then(|value| parse_time(value));
+        let time = |key: &str| told(key).map(whole_seconds);
         Some(Self {
             issued_at: time(ISSUED_AT)?,
             expires_at: time(EXPIRES_AT)?,
-            refresh_at: time(REFRESH_AT)?,
+            refresh_at: told(REFRESH_AT).map(milliseconds)?,
             token_type: None,
             scopes: Vec::new(),
             outputs: target.outputs(),

@@ -45,3 +45,18 @@ fn while_a_circuit_is_open_the_last_failure_is_told_once() {
     let Plan::Wait { verdicts, .. } = scene.decide(899) else { panic!() };
     assert_eq!(verdicts.fresh.message, "ProviderError happened; CircuitOpen happened");
 }
+
+#[test]
+fn of_a_token_that_waits_for_its_turn_the_same_is_told_however_long_it_waits() {
+    let scene = Scene::new();
+    let told = |second: i64| {
+        let scene = scene.clone().held_back(held_back(second + 1, Reason::ProviderBusy));
+        let Plan::Wait { until, next_attempt_at, verdicts } = scene.decide(second) else {
+            panic!()
+        };
+        assert_eq!(until, Some(at(second + 1)), "it tries again to get one");
+        (next_attempt_at, verdicts)
+    };
+    assert_eq!(told(120), told(241));
+    assert_eq!(told(120).0, None, "nobody knows when");
+}

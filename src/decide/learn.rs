@@ -6,7 +6,7 @@ use super::facts::{Facts, HeldToken, Inspected, Repairs, Seen, Setback};
 use super::finalizer::{FinalizerChange, FinalizerTry};
 use super::rollout::{Restarts, rolled_out};
 use super::schedule::{self, Backoff, after, min_interval};
-use crate::api::annotations::whole_seconds;
+use crate::api::annotations::{milliseconds, whole_seconds};
 use crate::error::{Class, Error, Reason};
 
 /// From the so manieth time on the pause before something is read again does not grow any more.
@@ -209,7 +209,7 @@ fn published(facts: Facts, held: HeldToken, attempt: Attempt, lesson: Lesson<'_>
     let held = HeldToken {
         issued_at: whole_seconds(held.issued_at),
         expires_at: whole_seconds(held.expires_at),
-        refresh_at: whole_seconds(held.refresh_at),
+        refresh_at: milliseconds(held.refresh_at),
         ..held
     };
     let facts = moved(facts, held);

@@ -112,13 +112,20 @@ fn a_setback_is_over_when_a_step_succeeds(#[case] outcome: Outcome) {
 }
 
 #[test]
-fn times_are_kept_in_whole_seconds() {
-    let fine = TimeDelta::milliseconds(999);
+fn times_are_kept_in_whole_seconds_but_for_the_next_refresh() {
+    let fine = TimeDelta::microseconds(999_999);
     let of = held(60);
-    let held = HeldToken { expires_at: of.expires_at + fine, issued_at: of.issued_at + fine, ..of };
+    let due = of.refresh_at;
+    let held = HeldToken {
+        expires_at: of.expires_at + fine,
+        issued_at: of.issued_at + fine,
+        refresh_at: of.refresh_at + fine,
+        ..of
+    };
     let scene = Scene::new().learn(0, |attempt| Outcome::Published { held, attempt });
     let kept = scene.0.facts.held.unwrap();
     assert_eq!((kept.issued_at, kept.expires_at), (at(0), at(60)));
+    assert_eq!(kept.refresh_at, due + TimeDelta::milliseconds(999));
 }
 
 /// The token of second 0 was handed back at `repeated`, and then another one given at `renewed`.

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::*;
 use crate::api::annotations::REVOKE_FINALIZER;
 use crate::api::annotations::{
-    ALLOW, EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, REFRESH_REQUESTED_AT, format_time,
+    ALLOW, EXPIRES_AT, INPUTS, ISSUED_AT, OWNER, REFRESH_AT, REFRESH_REQUESTED_AT, format_due,
+    format_time,
 };
 use crate::api::{CreationPolicy, DeletionPolicy, Delivery, OAuthClientToken, keys};
 use crate::error::{Error, Reason};
@@ -60,7 +61,7 @@ pub(super) fn written(held: &HeldToken, owner: &crate::api::annotations::Owner) 
     let annotations = [
         (ISSUED_AT, format_time(held.issued_at)),
         (EXPIRES_AT, format_time(held.expires_at)),
-        (REFRESH_AT, format_time(held.refresh_at)),
+        (REFRESH_AT, format_due(held.refresh_at)),
         (INPUTS, DIGEST.to_owned()),
         (OWNER, owner.to_string()),
     ];

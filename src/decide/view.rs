@@ -13,7 +13,7 @@ use super::schedule::{self, after};
 use super::snapshot::{Means, Outline, Snapshot};
 use super::target::claim_of;
 use crate::api::OnExpiry;
-use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, format_time};
+use crate::api::annotations::{EXPIRES_AT, INPUTS, ISSUED_AT, REFRESH_AT, format_due, format_time};
 use crate::error::{Class, Error, Reason};
 
 /// Clocks of two machines differ by less. What is remembered from a later time than this was
@@ -121,7 +121,7 @@ impl<'a> View<'a> {
         self.marks_are_right(target, &owner)
             && is(ISSUED_AT, format_time(held.issued_at))
             && is(EXPIRES_AT, format_time(held.expires_at))
-            && is(REFRESH_AT, format_time(held.refresh_at))
+            && is(REFRESH_AT, format_due(held.refresh_at))
             && target.annotations.contains_key(INPUTS)
             && target.outputs() == held.outputs
             && shape.is_on(target)
@@ -302,6 +302,10 @@ impl<'a> View<'a> {
                 let look_again = after(self.now, schedule::LOOK_AGAIN);
                 let until = until.map(|until| until.min(look_again));
                 Plan::Wait { until, next_attempt_at, verdicts }
+            }
+            // When its turn comes nobody knows. Of thousands that wait each tells so once.
+            Plan::Wait { until, verdicts, .. } if error.reason() == Reason::ProviderBusy => {
+                Plan::Wait { until, next_attempt_at: None, verdicts }
             }
             plan => plan,
         }

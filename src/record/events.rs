@@ -39,14 +39,18 @@ pub fn notices(before: &[Condition], after: &[Condition]) -> Vec<Notice> {
 fn is_news(type_: &str, was: Option<&Condition>, now: &Condition) -> bool {
     let status_changed = was.is_none_or(|was| was.status != now.status);
     match (type_, now.reason.as_str()) {
-        (_, "Pending" | "Progressing") => false,
-        (FRESH, "Refreshed") => {
-            was.is_some_and(|was| was.status == "False" && was.reason != "Pending")
-        }
+        (_, reason) if waits(reason) => false,
+        (FRESH, "Refreshed") => was.is_some_and(|was| was.status == "False" && !waits(&was.reason)),
         (FRESH, SUSPENDED) => was.is_none_or(|was| was.reason != SUSPENDED),
         (_, "TokenValid") => status_changed,
         _ => true,
     }
+}
+
+/// Whether a token only waits. Thousands may wait for one provider, and an event for each of them
+/// would hold up what they wait for.
+fn waits(reason: &str) -> bool {
+    matches!(reason, "Pending" | "Progressing" | "ProviderBusy")
 }
 
 #[cfg(test)]
@@ -69,6 +73,8 @@ mod tests {
             .collect()
     }
 
+    const BUSY: [(&str, &str); 3] =
+        [("False", "Pending"), ("False", "ProviderBusy"), ("False", "Progressing")];
     const GOOD: [(&str, &str); 3] =
         [("True", "TokenValid"), ("True", "Refreshed"), ("False", "Progressing")];
     const PENDING: [(&str, &str); 3] =
@@ -91,6 +97,8 @@ mod tests {
     #[rstest]
     #[case::first(PENDING, GOOD, &["TokenValid"])]
     #[case::refreshed_again(GOOD, GOOD, &[])]
+    #[case::waits_for_its_turn(PENDING, BUSY, &[])]
+    #[case::has_had_it(BUSY, GOOD, &["TokenValid"])]
     #[case::late(GOOD, LATE, &["!ProviderError"])]
     #[case::late_again(LATE, LATE, &[])]
     #[case::recovered(LATE, GOOD, &["Refreshed"])]

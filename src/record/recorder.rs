@@ -7,6 +7,7 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::events::{Notice, notices};
@@ -17,9 +18,14 @@ use crate::api::{
 use crate::error::{Error, Reason};
 use crate::runtime::{ApiError, Lead, in_time, names_uid};
 
+/// Requests under way at once. They have places of their own: what is told of tokens holds up no
+/// token, and is not held up by them.
+const IN_FLIGHT: usize = 16;
+
 /// Writes status and events.
 pub struct Recorder {
     client: Client,
+    in_flight: Semaphore,
     events: EventRecorder,
     lead: Lead,
 }
@@ -29,7 +35,8 @@ impl Recorder {
     /// stands is for another one to tell.
     pub fn new(client: Client, lead: Lead) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: None };
-        Self { events: EventRecorder::new(client.clone(), reporter), client, lead }
+        let events = EventRecorder::new(client.clone(), reporter);
+        Self { client, in_flight: Semaphore::new(IN_FLIGHT), events, lead }
     }
 
     /// Writes a token's status, and events for what changed.
@@ -74,6 +81,10 @@ impl Recorder {
         if !self.lead.holds() {
             return Ok(false);
         }
+        let written = async {
+            let _place = self.in_flight.acquire().await;
+            written.await
+        };
         tokio::select! {
             written = written => written.map(|()| self.lead.holds()),
             () = self.lead.ended() => Ok(false),
@@ -94,6 +105,7 @@ impl Recorder {
             note: Some(notice.note),
             related: None,
         };
+        let _place = self.in_flight.acquire().await;
         if let Err(error) = self.events.publish(token, &event).await {
             warn!(%error, "an event could not be filed");
         }
