@@ -19,7 +19,7 @@ async fn kubectl_get_prints_the_columns() {
     let plain = cells(&[]);
     assert_eq!(plain[0], ["NAME", "READY", "PROVIDER", "SECRET", "EXPIRES", "REFRESH", "AGE"]);
     let time =
-        |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
     let (expires, refresh) = (time(token.expires_at), time(token.refresh_at));
     assert_eq!(plain[1][..6], ["shop", "True", "p", "shop", &expires, &refresh]);
     let wide = cells(&["-o", "wide"]);
