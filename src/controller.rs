@@ -277,7 +277,7 @@ impl Context {
         Ok(Ok(Resolved { parents, ..resolved }))
     }
 
-    /// A Secret's metadata. Absence from the index proves nothing: a new name is looked up once.
+    /// A Secret's metadata. A name that the index knows nothing of is looked up once.
     async fn look(&self, key: &SecretKey) -> Result<Option<Arc<TargetMeta>>, Error> {
         match self.caches.secrets.known(key) {
             Known::Absent(_) => Ok(None),

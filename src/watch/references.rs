@@ -45,6 +45,11 @@ impl References {
         self.of_secret.contains_key(secret)
     }
 
+    /// Every Secret that a token refers to.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretKey> {
+        self.of_secret.keys()
+    }
+
     /// The tokens that refer to a Secret.
     pub(super) fn users(&self, secret: &SecretKey) -> Vec<Trigger> {
         self.of_secret.get(secret).into_iter().flatten().cloned().collect()

@@ -1,6 +1,6 @@
 //! An index of the Secrets that tokens refer to, or that say they are a cluster token's: metadata
-//! only, and nothing of any other Secret. So absence proves nothing until a Secret has been looked
-//! at.
+//! only, and nothing of any other Secret. So absence proves nothing of a Secret that was not referred
+//! to yet when all were listed, until it has been looked at.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,8 +78,8 @@ impl SecretIndex {
         let mut index = self.lock();
         match event {
             Event::Init => {
-                let all = index.known.keys().filter(|key| scope.contains(&key.namespace));
-                let all = all.cloned().collect();
+                let all = index.known.keys().chain(index.references.secrets());
+                let all = all.filter(|key| scope.contains(&key.namespace)).cloned().collect();
                 index.unlisted.insert(scope.clone(), all);
                 Vec::new()
             }
@@ -362,6 +362,17 @@ mod tests {
         assert_eq!(index.observe(&ALL, Event::InitDone), [named("other")]);
         assert_eq!(known_version(&index, "a").as_deref(), Some("7"));
         assert!(matches!(index.known(&key("b")), Known::Absent(_)));
+    }
+
+    #[test]
+    fn what_was_referred_to_before_a_list_and_is_not_in_it_does_not_exist() {
+        let (index, token) = index();
+        index.observe(&ALL, Event::Init);
+        // Nobody knows whether the list shows this one.
+        index.refer(&named("other"), vec![key("b")]);
+        assert_eq!(index.observe(&ALL, Event::InitDone), [token]);
+        assert!(matches!(index.known(&key("a")), Known::Absent(None)));
+        assert!(matches!(index.known(&key("b")), Known::Nothing));
     }
 
     #[test]
