@@ -244,7 +244,7 @@ impl Context {
                 .as_ref()
                 .filter(|meta| holder(meta, &owner) == Holder::Us || !meta.owned_keys.is_empty());
             let facts = Facts::restore(&status, own, snapshot.secret_name());
-            self.ledger.open_once(uid, facts, status)
+            self.ledger.open_once(uid, facts, &status)
         })
     }
 

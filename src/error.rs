@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What to do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Class {
     /// Nothing changes until a person acts; probed rarely all the same.
     Permanent,
@@ -22,7 +24,7 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $class:ident,)*) => {
         /// A stable PascalCase word for what went wrong: condition reason, event reason and
         /// metric label.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
         impl Reason {
@@ -135,7 +137,7 @@ pub fn shortened(text: &str, most: usize) -> String {
 
 /// Something that went wrong. Its text holds no token, secret, query string or text of an answer:
 /// whoever makes one sees to that.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     reason: Reason,

@@ -271,7 +271,7 @@ async fn tell<S: Station>(
     if after != before {
         let change = Transition { before: &before, after: &after };
         station.record(token, change).instrument(spans::step("write status")).await?;
-        station.ledger().note_written(uid(token), after);
+        station.ledger().note_written(uid(token), &after);
     }
     Ok(())
 }
@@ -338,7 +338,7 @@ mod tests {
             serde_json::from_str("{\"providerRef\": {\"name\": \"p\"}}").unwrap(),
         );
         token.metadata.uid = Some("1".to_owned());
-        teller.ledger.open("1", Facts::default(), OAuthClientTokenStatus::default());
+        teller.ledger.open("1", &Facts::default(), &OAuthClientTokenStatus::default());
         let standing = || {
             let stamp = Stamp { now: DateTime::UNIX_EPOCH, generation: None };
             let verdict = |holds| Verdict::new(holds, "Refreshed", "");

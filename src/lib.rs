@@ -24,7 +24,8 @@
 //! | [`api`], [`catalogue`] | the resources; the provider documents |
 //! | [`manifests`] | reading and judging manifests as the API server would |
 //! | [`cli`], [`settings`], [`runtime`] | commands, arguments, process |
-//! | [`clock`], [`error`], [`spans`] | the only place that asks for the time; what can go wrong; what a trace shows |
+//! | [`clock`], [`error`] | the only place that asks for the time; what can go wrong |
+//! | [`spans`], [`packed`] | what a trace shows; values at rest |
 
 pub mod act;
 pub mod api;
@@ -39,6 +40,7 @@ pub mod flow;
 pub mod local;
 pub mod manifests;
 pub mod oauth;
+pub mod packed;
 pub mod record;
 pub mod render;
 pub mod runtime;

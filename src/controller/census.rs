@@ -37,7 +37,7 @@ impl Census for Context {
 impl Context {
     fn sight(&self, token: &OAuthClientToken) -> Sighting {
         let namespace = token.namespace().unwrap_or_default();
-        let written = self.ledger.written(uid(token)).unwrap_or_default().conditions;
+        let written = self.ledger.conditions(uid(token));
         Sighting {
             name: token.name_any(),
             provider: token.spec.provider_ref.full_name(&namespace),
@@ -68,11 +68,8 @@ impl Context {
     }
 
     fn times(&self, uid: &str) -> Option<Times> {
-        let held = self.ledger.look(uid, |facts| {
-            let held = facts.held.as_ref()?;
-            Some(Times { expires_at: held.expires_at, refresh_at: held.refresh_at })
-        });
-        held.flatten()
+        let held = self.ledger.facts(uid)?.held?;
+        Some(Times { expires_at: held.expires_at, refresh_at: held.refresh_at })
     }
 }
 

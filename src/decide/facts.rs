@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::finalizer::{FINALIZER_REMARK, FinalizerTry};
 use super::leaving::LEAVING_REMARK;
@@ -20,7 +21,7 @@ use crate::error::{Class, Error, Reason};
 pub(super) const REFRESHED: &str = "the last refresh succeeded";
 
 /// What is remembered of a token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The token that was last written.
     pub held: Option<HeldToken>,
@@ -80,7 +81,7 @@ pub struct Facts {
 }
 
 /// A token that was written to its target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldToken {
     /// Just before it was asked for.
     pub issued_at: DateTime<Utc>,
@@ -105,7 +106,7 @@ pub struct HeldToken {
 }
 
 /// What was found when the inputs were read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Shape and credentials' version at that time, see [`super::Means::seen`].
     pub at: String,
@@ -114,7 +115,7 @@ pub struct Seen {
 }
 
 /// What was found when a target was looked at more closely than its metadata tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspected {
     /// Which Secret, and which version of it.
     pub version: String,
@@ -124,7 +125,7 @@ pub struct Inspected {
 
 /// Something that stood in the way before the provider was asked anything: it is no attempt. The
 /// same step is not tried again at once. Not remembered over a restart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setback {
     /// What it was.
     pub error: Error,
@@ -135,7 +136,7 @@ pub struct Setback {
 }
 
 /// Repairs of the target: writing it again, or fetching anew because it was lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repairs {
     /// The how many in a row.
     pub times: u32,

@@ -3,6 +3,7 @@
 //! that, and never for what cannot be taken back.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 use super::view::View;
@@ -14,7 +15,7 @@ use crate::error::Error;
 pub(crate) const FINALIZER_REMARK: &str = "no finalizer: ";
 
 /// What is to be done about the finalizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FinalizerChange {
     /// The spec asks for something to be taken back on deletion.
     Set,
@@ -23,7 +24,7 @@ pub enum FinalizerChange {
 }
 
 /// What was done about the finalizer, and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinalizerTry {
     /// What was to be done.
     pub change: FinalizerChange,

@@ -11,6 +11,7 @@ const KNOWN: &[&str] = &[
     "std::iter::",
     "std::sync::Arc",
     "chrono::",
+    "serde::",
     "crate::api",
     "crate::error",
     "super::",

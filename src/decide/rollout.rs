@@ -1,6 +1,7 @@
 //! Restarting workloads that read the token once, when they start.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::learn::Lesson;
 use super::plan::Plan;
@@ -23,7 +24,7 @@ const SPACING: TimeDelta = TimeDelta::seconds(1);
 const BURST: i32 = 10;
 
 /// What became of the restarts that a change of the token asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollout {
     /// When the token changed.
     pub changed_at: DateTime<Utc>,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::account::HeldBack;
 use super::facts::{Facts, HeldToken};
@@ -67,7 +68,7 @@ pub struct Outline {
 }
 
 /// What is known of a target Secret without its values.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetMeta {
     /// Its uid.
     pub uid: String,
@@ -99,7 +100,7 @@ pub struct TargetMeta {
 }
 
 /// A controller ownerReference.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControllerRef {
     /// Its `apiVersion`.
     pub api_version: String,

@@ -237,7 +237,7 @@ impl Runner {
         let target = self.engine.edge.look(&target_of(token)).ok().flatten();
         let own = target.filter(|target| holder(target, &token.owner()) == Holder::Us);
         let facts = Facts::restore(&status, own.as_ref(), token.secret_name());
-        self.ledger.open(uid(token), adjust(facts), status);
+        self.ledger.open(uid(token), &adjust(facts), &status);
     }
 
     async fn pass(&self, token: &Arc<OAuthClientToken>) -> Option<Duration> {

@@ -4,44 +4,64 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
+
 use crate::api::OAuthClientTokenStatus;
 use crate::decide::{Facts, Lesson, Outcome, learn};
+use crate::packed::Packed;
 
 /// Facts and last written status, by uid.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<HashMap<String, Entry>>);
+pub struct Ledger(Mutex<HashMap<Box<str>, Entry>>);
 
-#[derive(Clone, Debug)]
+/// Of one token. What cannot be told in bytes is forgotten, and found out again.
+#[derive(Debug)]
 struct Entry {
-    facts: Facts,
-    written: OAuthClientTokenStatus,
+    facts: Option<Packed<Facts>>,
+    /// As JSON, which is made for fields that are left out.
+    written: Option<Box<RawValue>>,
+}
+
+impl Entry {
+    fn of(facts: &Facts, written: &OAuthClientTokenStatus) -> Self {
+        Self { facts: Packed::of(facts), written: to_raw_value(written).ok() }
+    }
+
+    fn facts(&self) -> Option<Facts> {
+        self.facts.as_ref()?.read()
+    }
+
+    fn written<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(self.written.as_ref()?.get()).ok()
+    }
 }
 
 impl Ledger {
-    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, Entry>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<Box<str>, Entry>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What is remembered of a token.
     pub fn facts(&self, uid: &str) -> Option<Facts> {
-        self.with(|entries| entries.get(uid).map(|entry| entry.facts.clone()))
-    }
-
-    /// Looks at what is remembered of a token.
-    pub fn look<T>(&self, uid: &str, see: impl FnOnce(&Facts) -> T) -> Option<T> {
-        self.with(|entries| entries.get(uid).map(|entry| see(&entry.facts)))
+        self.with(|entries| entries.get(uid)?.facts())
     }
 
     /// Takes up a token that is seen for the first time.
-    pub fn open(&self, uid: &str, facts: Facts, written: OAuthClientTokenStatus) {
-        self.with(|entries| entries.insert(uid.to_owned(), Entry { facts, written }));
+    pub fn open(&self, uid: &str, facts: &Facts, written: &OAuthClientTokenStatus) {
+        self.with(|entries| entries.insert(uid.into(), Entry::of(facts, written)));
     }
 
     /// The same, unless somebody was faster; tells what is remembered.
-    pub fn open_once(&self, uid: &str, facts: Facts, written: OAuthClientTokenStatus) -> Facts {
+    pub fn open_once(&self, uid: &str, facts: Facts, written: &OAuthClientTokenStatus) -> Facts {
         self.with(|entries| {
-            let entry = entries.entry(uid.to_owned()).or_insert(Entry { facts, written });
-            entry.facts.clone()
+            let known = entries.get(uid).and_then(Entry::facts);
+            known.unwrap_or_else(|| {
+                entries.insert(uid.into(), Entry::of(&facts, written));
+                facts
+            })
         })
     }
 
@@ -49,21 +69,33 @@ impl Ledger {
     pub fn learn(&self, uid: &str, outcome: Outcome, lesson: Lesson<'_>) {
         self.with(|entries| {
             if let Some(entry) = entries.get_mut(uid) {
-                entry.facts = learn(std::mem::take(&mut entry.facts), outcome, lesson);
+                let facts = entry.facts().unwrap_or_default();
+                entry.facts = Packed::of(&learn(facts, outcome, lesson));
             }
         });
     }
 
     /// The status that was last written, as far as this process knows.
     pub fn written(&self, uid: &str) -> Option<OAuthClientTokenStatus> {
-        self.with(|entries| entries.get(uid).map(|entry| entry.written.clone()))
+        self.with(|entries| entries.get(uid)?.written())
+    }
+
+    /// Its conditions.
+    pub fn conditions(&self, uid: &str) -> Vec<Condition> {
+        #[derive(Deserialize)]
+        struct Told {
+            #[serde(default)]
+            conditions: Vec<Condition>,
+        }
+        let told = self.with(|entries| entries.get(uid)?.written::<Told>());
+        told.map(|told| told.conditions).unwrap_or_default()
     }
 
     /// Notes a status that was written.
-    pub fn note_written(&self, uid: &str, status: OAuthClientTokenStatus) {
+    pub fn note_written(&self, uid: &str, status: &OAuthClientTokenStatus) {
         self.with(|entries| {
             if let Some(entry) = entries.get_mut(uid) {
-                entry.written = status;
+                entry.written = to_raw_value(status).ok();
             }
         });
     }

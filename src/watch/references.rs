@@ -1,6 +1,7 @@
 //! Which token refers to which Secret.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::mem;
 
 use super::Trigger;
 use crate::decide::SecretKey;
@@ -9,7 +10,50 @@ use crate::decide::SecretKey;
 #[derive(Debug, Default)]
 pub(super) struct References {
     of_token: HashMap<Trigger, Vec<SecretKey>>,
-    of_secret: HashMap<SecretKey, BTreeSet<Trigger>>,
+    of_secret: HashMap<SecretKey, Users>,
+}
+
+/// The tokens that refer to a Secret: to most it is one.
+#[derive(Debug, Default)]
+enum Users {
+    #[default]
+    None,
+    One(Trigger),
+    Some(BTreeSet<Trigger>),
+}
+
+impl Users {
+    fn add(&mut self, token: &Trigger) {
+        *self = match mem::take(self) {
+            Self::None => Self::One(token.clone()),
+            Self::One(only) if only == *token => Self::One(only),
+            Self::One(only) => Self::Some([only, token.clone()].into()),
+            Self::Some(mut all) => {
+                all.insert(token.clone());
+                Self::Some(all)
+            }
+        };
+    }
+
+    /// Tells whether there is none any more.
+    fn remove(&mut self, token: &Trigger) -> bool {
+        match self {
+            Self::None => true,
+            Self::One(only) => only == token,
+            Self::Some(all) => {
+                all.remove(token);
+                all.is_empty()
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<Trigger> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(only) => vec![only.clone()],
+            Self::Some(all) => all.iter().cloned().collect(),
+        }
+    }
 }
 
 impl References {
@@ -21,17 +65,14 @@ impl References {
         }
         let before = self.of_token.remove(token).unwrap_or_default();
         for secret in &secrets {
-            self.of_secret.entry(secret.clone()).or_default().insert(token.clone());
+            self.of_secret.entry(secret.clone()).or_default().add(token);
         }
         let kept: HashSet<&SecretKey> = secrets.iter().collect();
         let mut orphans = Vec::new();
         for secret in before.into_iter().filter(|secret| !kept.contains(secret)) {
-            if let Some(users) = self.of_secret.get_mut(&secret) {
-                users.remove(token);
-                if users.is_empty() {
-                    self.of_secret.remove(&secret);
-                    orphans.push(secret);
-                }
+            if self.of_secret.get_mut(&secret).is_some_and(|users| users.remove(token)) {
+                self.of_secret.remove(&secret);
+                orphans.push(secret);
             }
         }
         if !secrets.is_empty() {
@@ -52,7 +93,7 @@ impl References {
 
     /// The tokens that refer to a Secret.
     pub(super) fn users(&self, secret: &SecretKey) -> Vec<Trigger> {
-        self.of_secret.get(secret).into_iter().flatten().cloned().collect()
+        self.of_secret.get(secret).map(Users::all).unwrap_or_default()
     }
 }
 

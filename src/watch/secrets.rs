@@ -18,6 +18,7 @@ use super::references::References;
 use super::{Scope, Trigger};
 use crate::api::{GROUP, MANAGED_BY, MANAGER};
 use crate::decide::{ControllerRef, SecretKey, TargetMeta};
+use crate::packed::Packed;
 
 /// What is known of one Secret.
 #[derive(Clone, Debug)]
@@ -30,6 +31,32 @@ pub enum Known {
     Present(Arc<TargetMeta>),
 }
 
+/// The same at rest.
+#[derive(Debug)]
+enum Kept {
+    Absent(Option<u64>),
+    Present(Packed<TargetMeta>),
+}
+
+impl Kept {
+    fn of(known: Known) -> Option<Self> {
+        match known {
+            Known::Nothing => None,
+            Known::Absent(version) => Some(Self::Absent(version)),
+            Known::Present(meta) => Packed::of(&*meta).map(Self::Present),
+        }
+    }
+
+    fn read(&self) -> Known {
+        match self {
+            Self::Absent(version) => Known::Absent(*version),
+            Self::Present(meta) => {
+                meta.read().map_or(Known::Nothing, |meta| Known::Present(Arc::new(meta)))
+            }
+        }
+    }
+}
+
 /// The index.
 #[derive(Debug, Default)]
 pub struct SecretIndex(Mutex<Index>);
@@ -38,7 +65,7 @@ pub struct SecretIndex(Mutex<Index>);
 struct Index {
     references: References,
     belongings: Belongings,
-    known: HashMap<SecretKey, Known>,
+    kept: HashMap<SecretKey, Kept>,
     /// While a scope is listed again: what the list has not shown yet.
     unlisted: HashMap<Scope, BTreeSet<SecretKey>>,
 }
@@ -53,7 +80,7 @@ impl SecretIndex {
         let mut index = self.lock();
         for orphan in index.references.set(token, secrets) {
             if index.belongings.owner(&orphan).is_none() {
-                index.known.remove(&orphan);
+                index.kept.remove(&orphan);
             }
         }
     }
@@ -65,7 +92,7 @@ impl SecretIndex {
 
     /// What is known of a Secret.
     pub fn known(&self, key: &SecretKey) -> Known {
-        self.lock().known.get(key).cloned().unwrap_or(Known::Nothing)
+        self.lock().known(key)
     }
 
     /// The tokens that refer to a Secret.
@@ -78,7 +105,7 @@ impl SecretIndex {
         let mut index = self.lock();
         match event {
             Event::Init => {
-                let all = index.known.keys().chain(index.references.secrets());
+                let all = index.kept.keys().chain(index.references.secrets());
                 let all = all.filter(|key| scope.contains(&key.namespace)).cloned().collect();
                 index.unlisted.insert(scope.clone(), all);
                 Vec::new()
@@ -123,7 +150,7 @@ impl SecretIndex {
         let meta = secret.map(|secret| TargetMeta::of(&secret.metadata));
         let known = meta.clone().map_or(Known::Absent(None), |meta| Known::Present(Arc::new(meta)));
         let mut index = self.lock();
-        if !index.known.contains_key(key) {
+        if !index.kept.contains_key(key) {
             index.set(key, known);
         }
         meta
@@ -136,7 +163,7 @@ impl SecretIndex {
 
     /// Forgets what is known of a Secret, so that it is looked at before the next decision.
     pub fn forget(&self, key: &SecretKey) {
-        self.lock().known.remove(key);
+        self.lock().kept.remove(key);
     }
 
     /// Takes in what we wrote ourselves over what we had `seen`: the next decision must see it, and
@@ -157,6 +184,10 @@ impl SecretIndex {
 }
 
 impl Index {
+    fn known(&self, key: &SecretKey) -> Known {
+        self.kept.get(key).map_or(Known::Nothing, Kept::read)
+    }
+
     fn set(&mut self, key: &SecretKey, known: Known) -> Vec<Trigger> {
         let former = self.belongings.owner(key).cloned();
         let meta = match &known {
@@ -172,9 +203,10 @@ impl Index {
         for unlisted in self.unlisted.values_mut() {
             unlisted.remove(key);
         }
-        match self.references.contains(key) || owner.is_some() {
-            true => drop(self.known.insert(key.clone(), known)),
-            false => drop(self.known.remove(key)),
+        let wanted = self.references.contains(key) || owner.is_some();
+        match Kept::of(known).filter(|_| wanted) {
+            Some(kept) => drop(self.kept.insert(key.clone(), kept)),
+            None => drop(self.kept.remove(key)),
         }
         concerned.sort();
         concerned.dedup();
@@ -183,9 +215,9 @@ impl Index {
 
     /// Whether something else is known by now than what was `seen`.
     fn differs(&self, key: &SecretKey, seen: Option<&TargetMeta>) -> bool {
-        match (self.known.get(key), seen) {
-            (Some(Known::Present(known)), Some(seen)) => known.version() != seen.version(),
-            (Some(Known::Present(_)), None) | (Some(Known::Absent(Some(_))), Some(_)) => true,
+        match (self.known(key), seen) {
+            (Known::Present(known), Some(seen)) => known.version() != seen.version(),
+            (Known::Present(_), None) | (Known::Absent(Some(_)), Some(_)) => true,
             _ => false,
         }
     }
@@ -193,9 +225,9 @@ impl Index {
     /// Whether an event tells of an older state than the one that is known: our own writes are
     /// known before the watch tells of what came before them.
     fn is_older(&self, key: &SecretKey, event: &TargetMeta) -> bool {
-        match self.known.get(key) {
-            Some(Known::Present(known)) => version(event) < version(known),
-            Some(Known::Absent(Some(deleted))) => version(event) < Some(*deleted),
+        match self.known(key) {
+            Known::Present(known) => version(event) < version(&known),
+            Known::Absent(Some(deleted)) => version(event) < Some(deleted),
             _ => false,
         }
     }
