@@ -12,7 +12,9 @@ WORKDIR /src
 COPY . .
 # No path of the builder's in the program.
 ENV CARGO_INCREMENTAL=0 RUSTFLAGS="--remap-path-prefix=/usr/local/cargo=/cargo"
-RUN cargo build --release --locked --package tokenward --bin tokenward \
+# Kernels for arm64 have pages of 4 or of 64 KiB, and the allocator has to know the larger.
+RUN if [ "$(uname -m)" = aarch64 ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; fi \
+    && cargo build --release --locked --package tokenward --bin tokenward \
     && hack/image/rootfs /rootfs target/release/tokenward
 ARG SOURCE_DATE_EPOCH=0
 # As hack/image/oci does it.

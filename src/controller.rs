@@ -27,7 +27,7 @@ use crate::decide::{
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport};
-use crate::record::{CensusCollector, CopyLedger, Ledger, Metrics, Recorder, Transition};
+use crate::record::{CensusCollector, CopyLedger, Ledger, Metrics, Recorder, Transition, Written};
 use crate::render::{Shape, target_keys};
 use crate::runtime::{Access, Candidacy, Readiness};
 use crate::watch::{
@@ -182,7 +182,11 @@ impl Station for Context {
         self.metrics.learn(&case.snapshot, outcome, self.clock.now());
     }
 
-    async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
+    async fn record(
+        &self,
+        token: &OAuthClientToken,
+        change: Transition<'_>,
+    ) -> Result<Written, Error> {
         self.recorder.record(token, change).await
     }
 }
@@ -237,7 +241,8 @@ impl Context {
     fn facts(&self, snapshot: &Snapshot) -> Facts {
         let uid = uid(&snapshot.token);
         self.ledger.facts(uid).unwrap_or_else(|| {
-            let status = snapshot.token.status.clone().unwrap_or_default();
+            let status = self.ledger.status(uid).or_else(|| snapshot.token.status.clone());
+            let status = status.unwrap_or_default();
             let owner = snapshot.owner();
             let own = snapshot
                 .target

@@ -16,7 +16,7 @@ use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
 use crate::clock::Clock;
 use crate::decide::{FetchOrder, Lesson, Outcome, Plan, decide, meanwhile};
 use crate::error::{Class, Error};
-use crate::record::{Ledger, Standing, Transition, status, unread};
+use crate::record::{Ledger, Standing, Transition, Written, status, unread};
 use crate::spans;
 
 /// Decisions in a row for one token before others get a turn; two or three are usual.
@@ -52,7 +52,7 @@ pub trait Station: Send + Sync {
         &self,
         token: &OAuthClientToken,
         change: Transition<'_>,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+    ) -> impl Future<Output = Result<Written, Error>> + Send;
 }
 
 /// What comes after a round.
@@ -179,7 +179,7 @@ fn expiry<S: Station>(station: &S, case: &Case) -> Option<Duration> {
     match left.to_std() {
         Ok(left) if !left.is_zero() => Some(left),
         _ => {
-            let told = station.ledger().written(uid(&case.snapshot.token)).unwrap_or_default();
+            let told = station.ledger().status(uid(&case.snapshot.token)).unwrap_or_default();
             conditions::is_true(&told.conditions, conditions::READY).then_some(Duration::ZERO)
         }
     }
@@ -242,7 +242,7 @@ async fn tell_unread<S: Station>(
     if error.class() != Class::Permanent {
         return Ok(());
     }
-    let known = station.ledger().written(uid(token));
+    let known = station.ledger().status(uid(token));
     let before = known.or_else(|| token.status.clone()).unwrap_or_default();
     let stamp = Stamp { now: station.clock().now(), generation: token.metadata.generation };
     let after = unread(&before, error, stamp);
@@ -257,7 +257,7 @@ async fn write_down<S: Station>(
     let ledger = station.ledger();
     // Forgotten: the token went while it was worked on.
     let Some(facts) = ledger.facts(uid(token)) else { return Ok(()) };
-    let before = ledger.written(uid(token)).unwrap_or_default();
+    let before = ledger.status(uid(token)).unwrap_or_default();
     let after = status(&facts, standing, &before.conditions);
     tell(station, token, (before, after)).await
 }
@@ -270,8 +270,8 @@ async fn tell<S: Station>(
 ) -> Result<(), Error> {
     if after != before {
         let change = Transition { before: &before, after: &after };
-        station.record(token, change).instrument(spans::step("write status")).await?;
-        station.ledger().note_written(uid(token), &after);
+        let written = station.record(token, change).instrument(spans::step("write status"));
+        station.ledger().note_written(uid(token), &after, written.await?);
     }
     Ok(())
 }
@@ -323,9 +323,13 @@ mod tests {
             unreachable!()
         }
 
-        async fn record(&self, _: &OAuthClientToken, told: Transition<'_>) -> Result<(), Error> {
+        async fn record(
+            &self,
+            _: &OAuthClientToken,
+            told: Transition<'_>,
+        ) -> Result<Written, Error> {
             self.told.lock().unwrap().push(told.after.clone());
-            Ok(())
+            Ok(Written::Alone)
         }
     }
 

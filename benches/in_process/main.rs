@@ -18,9 +18,14 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use serde_json::Value;
+use tikv_jemallocator::Jemalloc;
 
 use self::work::rounds::Rounds;
 use self::work::subjects::SUBJECTS;
+
+// As in the program.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Criterion's group, and what the names of its figures begin with.
 const GROUP: &str = "in-process";

@@ -108,7 +108,7 @@ fn controller(client: kube::Client, counted: Arc<Counted>) -> impl Future<Output
     };
     let instruments = Instruments::new(&tools.clock);
     let anonymous = Config::new("https://api.example".parse().unwrap());
-    let access = Access { client, anonymous };
+    let access = Access::of(client, anonymous);
     let place = Place { access, watch, candidacy: Candidacy::Unopposed };
     Box::pin(controller::run(place, tools, instruments))
 }

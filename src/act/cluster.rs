@@ -21,9 +21,6 @@ use crate::render::Data;
 use crate::runtime::{Access, ApiError, Lead, in_time};
 use crate::watch::SecretIndex;
 
-/// API requests of ours under way at once. More gains little: the API server is the bound.
-const IN_FLIGHT: usize = 32;
-
 /// Reads and writes Secrets.
 pub struct ClusterEdge {
     pub(super) client: Client,
@@ -31,7 +28,7 @@ pub struct ClusterEdge {
     pub(super) anonymous: Config,
     /// Is told of our own writes at once, long before the watch is.
     pub(super) index: Arc<SecretIndex>,
-    in_flight: Semaphore,
+    in_flight: Arc<Semaphore>,
     restarts: Mutex<Spacing>,
     /// The operator's own namespace.
     pub(super) home: String,
@@ -42,12 +39,12 @@ pub struct ClusterEdge {
 impl ClusterEdge {
     /// An edge that keeps `index` informed.
     pub fn new(access: Access, index: Arc<SecretIndex>) -> Self {
-        let Access { client, anonymous } = access;
+        let Access { client, anonymous, places } = access;
         Self {
             client,
             anonymous,
             index,
-            in_flight: Semaphore::new(IN_FLIGHT),
+            in_flight: places,
             restarts: Mutex::default(),
             home: "default".to_owned(),
             lead: Lead::unopposed(),

@@ -42,13 +42,7 @@ impl ClusterEdge {
         for _ in 0..WRITE_ROUNDS {
             match self.round(write, seen.as_ref()).await? {
                 Round::Written(written) => {
-                    match self.hand_over(write, (*written, &managers(write))).await {
-                        Some(written) => {
-                            self.index.note_written(&write.key, seen.as_ref(), &written);
-                        }
-                        // What it is now is looked up before the next decision.
-                        None => self.index.forget(&write.key),
-                    }
+                    self.index.note_written(&write.key, seen.as_ref(), &written);
                     return Ok(());
                 }
                 Round::OtherType => return Err(other_type(write)),
@@ -85,14 +79,22 @@ impl ClusterEdge {
             self.inspect_target(&write.key).await?;
         }
         match claim {
-            Claim::Disown => self.disown(write, meta).await,
+            Claim::Disown => self.inherit(write, meta).await,
             Claim::Merge => self.apply(write, (&meta.uid, &meta.resource_version)).await,
             _ if is_misreferred(write, meta) => self.reclaim(write, meta).await,
-            _ => match self.apply(write, (&meta.uid, &meta.resource_version)).await? {
-                // Somebody else's that is taken over holds more than ours.
-                Round::OtherType if is_ours_alone(write, meta) => self.give_way(write, meta).await,
-                round => Ok(round),
-            },
+            _ => {
+                let written = match drops(write, meta) {
+                    true => self.inherit(write, meta).await?,
+                    false => self.apply(write, (&meta.uid, &meta.resource_version)).await?,
+                };
+                match written {
+                    // Somebody else's that is taken over holds more than ours.
+                    Round::OtherType if is_ours_alone(write, meta) => {
+                        self.give_way(write, meta).await
+                    }
+                    round => Ok(round),
+                }
+            }
         }
     }
 
@@ -183,9 +185,10 @@ impl ClusterEdge {
         }
     }
 
-    /// A Secret of ours becomes somebody else's: what we own in it is a guest's from now on, and
-    /// what a guest does not apply goes, our marks among it.
-    async fn disown(&self, write: &TargetWrite, meta: &TargetMeta) -> Result<Round, Error> {
+    /// An apply drops only what an `Apply` entry of its own manager names. So where something is to
+    /// go that was made by POST, or as owner while now we are a guest, or the other way round, all
+    /// that is ours is this manager's before it applies.
+    async fn inherit(&self, write: &TargetWrite, meta: &TargetMeta) -> Result<Round, Error> {
         let api = self.secrets(&write.key.namespace);
         let found = self.call(api.get_metadata_opt(&write.key.name)).await;
         let found = found.map_err(|error| write_failed(&write.key, &error))?;
@@ -193,37 +196,33 @@ impl ClusterEdge {
             TargetMeta::of(&found.metadata).version() == meta.version()
         };
         let Some(found) = found.filter(same) else { return Ok(Round::Changed) };
-        let ours = [MANAGER.to_owned(), write.owner.guest_manager()];
-        let handed = self.hand_over(write, (found, &ours)).await;
-        let Some(handed) = handed else { return Ok(Round::Changed) };
-        let meta = TargetMeta::of(&handed.metadata);
+        let Some(heir) = self.hand_over(write, found).await else { return Ok(Round::Changed) };
+        let meta = TargetMeta::of(&heir.metadata);
         self.apply(write, (&meta.uid, &meta.resource_version)).await
     }
 
-    /// Makes everything of these managers one `Apply` entry in `managedFields`, where it is not.
-    /// `None` where somebody was faster; the next write finds the entry again.
+    /// Makes everything of ours one `Apply` entry in `managedFields`, where it is not. `None` where
+    /// somebody was faster.
     async fn hand_over(
         &self,
         write: &TargetWrite,
-        (written, managers): (PartialObjectMeta<Secret>, &[String]),
+        found: PartialObjectMeta<Secret>,
     ) -> Option<PartialObjectMeta<Secret>> {
-        let (key, heir) = (&write.key, manager(write));
-        let managers: Vec<&str> = managers.iter().map(String::as_str).collect();
-        let entries = written.metadata.managed_fields.as_deref();
-        let Some(entries) = entries.and_then(|entries| handed_over(entries, (&managers, &heir)))
-        else {
-            return Some(written);
+        let (ours, heir) = ([MANAGER, &write.owner.guest_manager()], manager(write));
+        let entries = found.metadata.managed_fields.as_deref();
+        let Some(entries) = entries.and_then(|entries| handed_over(entries, (&ours, &heir))) else {
+            return Some(found);
         };
         let operations = json!([
-            {"op": "test", "path": "/metadata/uid", "value": written.metadata.uid},
-            {"op": "test", "path": "/metadata/resourceVersion", "value": written.metadata.resource_version},
+            {"op": "test", "path": "/metadata/uid", "value": found.metadata.uid},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": found.metadata.resource_version},
             {"op": "replace", "path": "/metadata/managedFields", "value": entries},
         ]);
         let patch: Patch<()> = Patch::Json(serde_json::from_value(operations).ok()?);
-        let api = self.secrets(&key.namespace);
+        let api = self.secrets(&write.key.namespace);
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        self.call(api.patch_metadata(&key.name, &parameters, &patch)).await.ok()
+        self.call(api.patch_metadata(&write.key.name, &parameters, &patch)).await.ok()
     }
 
     /// Removes a Secret that is the owner's, and takes its keys out of one that is not.
@@ -278,19 +277,20 @@ fn is_misreferred(write: &TargetWrite, meta: &TargetMeta) -> bool {
     meta.controller.as_ref().is_some_and(|c| retained || c.uid != write.owner.uid)
 }
 
+/// Whether a write by the owner leaves out something that is ours, or something is ours as a guest's.
+fn drops(write: &TargetWrite, meta: &TargetMeta) -> bool {
+    let labels = meta.owned_labels.iter().flatten();
+    meta.guest.is_some()
+        || meta.owned_keys.iter().any(|key| !write.data.contains_key(key))
+        || meta.owned_annotations.iter().any(|name| !write.annotations.contains_key(name))
+        || labels.into_iter().any(|name| name != MANAGED_BY && !write.labels.contains_key(name))
+}
+
 /// Whom the API server takes for the writer of what is written.
 fn manager(write: &TargetWrite) -> String {
     match write.policies.0 {
         CreationPolicy::Owner => MANAGER.to_owned(),
         CreationPolicy::Merge => write.owner.guest_manager(),
-    }
-}
-
-/// Whose fields are the writer's after a write: what was a guest's is the owner's.
-fn managers(write: &TargetWrite) -> Vec<String> {
-    match write.policies.0 {
-        CreationPolicy::Owner => vec![MANAGER.to_owned(), write.owner.guest_manager()],
-        CreationPolicy::Merge => vec![write.owner.guest_manager()],
     }
 }
 

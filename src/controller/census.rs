@@ -14,9 +14,8 @@ use crate::record::{Census, Sighting, Times};
 
 impl Census for Context {
     fn tokens(&self) -> Vec<Sighting> {
-        let tokens = self.caches.tokens().state();
         let cluster_tokens = self.caches.cluster_tokens().state();
-        let sightings = tokens.iter().map(|token| self.sight(token));
+        let sightings = self.caches.tokens().each().map(|token| self.sight(&token));
         sightings.chain(cluster_tokens.iter().map(|token| self.sight_grant(token))).collect()
     }
 

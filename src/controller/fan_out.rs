@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::decide::{Destination, FanOut, Lesson, Outcome, SecretKey, Tally, TargetMeta, fan_out};
 use crate::error::Error;
 use crate::flow::{Station, settle, wait};
-use crate::record::{Ledger, Transition, cluster_status};
+use crate::record::{Ledger, Transition, Written, cluster_status};
 use crate::render::Shape;
 use crate::watch::{Known, Trigger, shape};
 
@@ -227,10 +227,10 @@ impl Station for Grant {
     }
 
     /// Whoever looks after the copies writes the status: they have a say in it.
-    async fn record(&self, _: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
+    async fn record(&self, _: &OAuthClientToken, change: Transition<'_>) -> Result<Written, Error> {
         self.context.copies.note_grant(self.uid(), change.after.clone());
         self.context.triggers.send(Trigger::copies_of(&self.token));
-        Ok(())
+        Ok(Written::Alone)
     }
 }
 

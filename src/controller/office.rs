@@ -2,6 +2,7 @@
 //! what the caches and the statuses tell, as after a restart, for others may have acted before.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::Notify;
@@ -20,6 +21,9 @@ use crate::watch::{Caches, Listener, Triggers, WatchSettings};
 /// The gate that tells whether this process leads. Who stands by is ready, too.
 pub(super) const LEADER: &str = "leader";
 pub(super) const STANDBY: &str = "standby";
+
+/// What is still to be told of tokens at the end of a term holds up nobody for longer.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Where a process works.
 pub(super) struct Office {
@@ -47,6 +51,11 @@ struct Memory {
 }
 
 impl Listener for Memory {
+    fn token_status(&self, token: &OAuthClientToken) {
+        let version = token.metadata.resource_version.as_ref().and_then(|v| v.parse().ok());
+        self.ledger.see(uid(token), token.status.as_ref(), version);
+    }
+
     fn token_gone(&self, token: &OAuthClientToken) {
         self.ledger.forget(uid(token));
         self.recorder.forget(token);
@@ -74,14 +83,14 @@ impl Office {
         let memory = Memory {
             ledger: Arc::default(),
             copies: Arc::default(),
-            recorder: Arc::new(Recorder::new(access.client.clone(), tools.lead.clone())),
+            recorder: Arc::new(Recorder::new(&access, tools.lead.clone())),
             providers: Arc::default(),
         };
         let home = watch.cluster_resource_namespace.clone();
         let triggers = Triggers::default();
         let listener = Arc::new(memory.clone());
         let caches = Caches::start(&access.client, watch, triggers.clone(), listener).await;
-        info!(tokens = caches.tokens().state().len(), "caches are filled");
+        info!(tokens = caches.tokens().len(), "caches are filled");
         instruments.readiness.open(CACHES);
         let renewals = Arc::new(Renewals::new(&tools.chance));
         Self {
@@ -119,6 +128,7 @@ impl Office {
         })
         .await;
         census.look_at(None);
+        self.memory.recorder.file_events(LAST_WORDS).await;
         self.keep_what_is_left(context).await;
     }
 

@@ -29,6 +29,8 @@ pub struct Turns<T> {
     lanes: BTreeMap<Lane, BTreeMap<Place, T>>,
     /// Requests under way, by namespace.
     running: BTreeMap<String, u32>,
+    /// When a namespace was served last, in turns; one that is not here has waited longest.
+    served: BTreeMap<String, u64>,
     firsts_in_a_row: u32,
     serial: u64,
 }
@@ -49,7 +51,13 @@ pub enum Next<T> {
 
 impl<T> Default for Turns<T> {
     fn default() -> Self {
-        Self { lanes: BTreeMap::new(), running: BTreeMap::new(), firsts_in_a_row: 0, serial: 0 }
+        Self {
+            lanes: BTreeMap::new(),
+            running: BTreeMap::new(),
+            served: BTreeMap::new(),
+            firsts_in_a_row: 0,
+            serial: 0,
+        }
     }
 }
 
@@ -126,11 +134,16 @@ impl<T> Turns<T> {
     fn take(&mut self, lane: &Lane, place: &Place) -> Option<T> {
         let who = self.lanes.get_mut(lane)?.remove(place);
         self.lanes.retain(|_, waiting| !waiting.is_empty());
+        if self.lanes.is_empty() {
+            self.served.clear();
+        }
         who
     }
 
     fn serve(&mut self, namespace: &str, urgency: Urgency) {
         *self.running.entry(namespace.to_owned()).or_default() += 1;
+        self.serial += 1;
+        self.served.insert(namespace.to_owned(), self.serial);
         self.firsts_in_a_row = match urgency {
             Urgency::First => self.firsts_in_a_row.saturating_add(1),
             Urgency::Refresh(_) => 0,
@@ -138,27 +151,30 @@ impl<T> Turns<T> {
     }
 
     /// The foremost of each lane, in the order in which they are to be served: namespaces within
-    /// their share of the places before others.
+    /// their share of the places before others, and of what is as urgent that of the namespace that
+    /// was not served for longest.
     fn in_order(&self) -> Vec<(Lane, Place)> {
         let waiting = self.lanes.keys().map(|lane| &lane.namespace);
         let namespaces: BTreeSet<&String> = waiting.chain(self.running.keys()).collect();
         let count = namespaces.iter().fold(0_u32, |count, _| count.saturating_add(1)).max(1);
         let share = PLACES.div_ceil(count);
         let refresh_is_due = self.firsts_in_a_row >= FIRSTS_IN_A_ROW;
-        let mut foremost: Vec<(bool, bool, Place, &Lane)> = Vec::new();
+        let mut foremost: Vec<(bool, bool, Urgency, u64, u64, &Lane)> = Vec::new();
         for (lane, waiting) in &self.lanes {
             let running = self.running.get(&lane.namespace).copied().unwrap_or_default();
             let first = waiting.keys().next();
             let refreshes = (Urgency::Refresh(DateTime::<Utc>::MIN_UTC), 0)..;
             let refresh = waiting.range(refreshes).next().map(|(place, _)| place);
             let wanted = refresh.filter(|_| refresh_is_due).or(first);
-            foremost.extend(wanted.map(|place| {
-                let behind = refresh_is_due && place.0 == Urgency::First;
-                (running >= share, behind, *place, lane)
+            let served = self.served.get(&lane.namespace).copied().unwrap_or_default();
+            foremost.extend(wanted.map(|&(urgency, serial)| {
+                let behind = refresh_is_due && urgency == Urgency::First;
+                (running >= share, behind, urgency, served, serial, lane)
             }));
         }
         foremost.sort();
-        foremost.into_iter().map(|(_, _, place, lane)| (lane.clone(), place)).collect()
+        let foremost = foremost.into_iter();
+        foremost.map(|(_, _, urgency, _, serial, lane)| (lane.clone(), (urgency, serial))).collect()
     }
 }
 

@@ -24,7 +24,7 @@ use crate::decide::{Facts, Holder, Means, Outline, Rivals, SecretKey, Snapshot, 
 use crate::error::{Error, Reason};
 use crate::flow::{Station, settle, uid};
 use crate::oauth::{Digester, Transport, TransportSettings};
-use crate::record::{Ledger, Transition, notices};
+use crate::record::{Ledger, Transition, Written, notices};
 use crate::runtime::{Chance, Lead};
 use crate::watch::{Resolved, materials, means, shape};
 
@@ -253,7 +253,7 @@ impl Runner {
     /// How a token stands. What an earlier run has written down counts only as far as it still
     /// holds.
     fn verdict(&self, token: &OAuthClientToken, error: Option<&Error>) -> Verdict {
-        let status = self.ledger.written(uid(token)).unwrap_or_default();
+        let status = self.ledger.status(uid(token)).unwrap_or_default();
         let fresh =
             conditions::find(&status.conditions, FRESH).filter(|fresh| fresh.status != "True");
         let expires_at = status.token.as_ref().map(|token| token.expires_at);
@@ -304,7 +304,11 @@ impl Station for Runner {
         Ok(Case { snapshot, materials: materials.ok(), shape, news })
     }
 
-    async fn record(&self, token: &OAuthClientToken, change: Transition<'_>) -> Result<(), Error> {
+    async fn record(
+        &self,
+        token: &OAuthClientToken,
+        change: Transition<'_>,
+    ) -> Result<Written, Error> {
         let name = full_name(token);
         for notice in notices(&change.before.conditions, &change.after.conditions) {
             if notice.trouble {
@@ -313,11 +317,10 @@ impl Station for Runner {
                 info!(token = name, reason = notice.reason, "{}", notice.note);
             }
         }
-        self.state.remember(&name_of(token), change.after).map_err(|error| {
-            Error::new(
-                Reason::WriteFailed,
-                format!("what is remembered could not be written: {error}"),
-            )
+        let written = self.state.remember(&name_of(token), change.after);
+        written.map(|()| Written::Alone).map_err(|error| {
+            let message = format!("what is remembered could not be written: {error}");
+            Error::new(Reason::WriteFailed, message)
         })
     }
 }

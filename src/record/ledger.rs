@@ -5,37 +5,42 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::value::{RawValue, to_raw_value};
 
 use crate::api::OAuthClientTokenStatus;
 use crate::decide::{Facts, Lesson, Outcome, learn};
 use crate::packed::Packed;
 
-/// Facts and last written status, by uid.
+/// Facts and last known status, by uid.
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<HashMap<Box<str>, Entry>>);
 
 /// Of one token. What cannot be told in bytes is forgotten, and found out again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Entry {
     facts: Option<Packed<Facts>>,
-    /// As JSON, which is made for fields that are left out.
-    written: Option<Box<RawValue>>,
+    status: Option<Packed<OAuthClientTokenStatus>>,
+    /// Of which version of its resource that is, where the resource is watched.
+    version: Option<u64>,
+}
+
+/// Whether a status was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// As this version of a resource that is watched, where versions can be compared.
+    Watched(Option<u64>),
+    /// Where nobody else writes.
+    Alone,
+    /// Not at all: it is somebody else's to tell by now, or the resource is gone.
+    Not,
 }
 
 impl Entry {
-    fn of(facts: &Facts, written: &OAuthClientTokenStatus) -> Self {
-        Self { facts: Packed::of(facts), written: to_raw_value(written).ok() }
-    }
-
     fn facts(&self) -> Option<Facts> {
         self.facts.as_ref()?.read()
     }
 
-    fn written<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_str(self.written.as_ref()?.get()).ok()
+    fn status(&self) -> Option<OAuthClientTokenStatus> {
+        self.status.as_ref()?.read()
     }
 }
 
@@ -50,16 +55,22 @@ impl Ledger {
     }
 
     /// Takes up a token that is seen for the first time.
-    pub fn open(&self, uid: &str, facts: &Facts, written: &OAuthClientTokenStatus) {
-        self.with(|entries| entries.insert(uid.into(), Entry::of(facts, written)));
+    pub fn open(&self, uid: &str, facts: &Facts, status: &OAuthClientTokenStatus) {
+        let (facts, status) = (Packed::of(facts), Packed::of(status));
+        let entry = Entry { facts, status, version: None };
+        self.with(|entries| entries.insert(uid.into(), entry));
     }
 
-    /// The same, unless somebody was faster; tells what is remembered.
-    pub fn open_once(&self, uid: &str, facts: Facts, written: &OAuthClientTokenStatus) -> Facts {
+    /// The same, unless somebody was faster; tells what is remembered. Its status counts only where
+    /// none is known.
+    pub fn open_once(&self, uid: &str, facts: Facts, status: &OAuthClientTokenStatus) -> Facts {
         self.with(|entries| {
-            let known = entries.get(uid).and_then(Entry::facts);
-            known.unwrap_or_else(|| {
-                entries.insert(uid.into(), Entry::of(&facts, written));
+            let entry = entries.entry(uid.into()).or_default();
+            entry.facts().unwrap_or_else(|| {
+                entry.facts = Packed::of(&facts);
+                if entry.status.is_none() {
+                    entry.status = Packed::of(status);
+                }
                 facts
             })
         })
@@ -75,38 +86,94 @@ impl Ledger {
         });
     }
 
-    /// The status that was last written, as far as this process knows.
-    pub fn written(&self, uid: &str) -> Option<OAuthClientTokenStatus> {
-        self.with(|entries| entries.get(uid)?.written())
+    /// The last status that was written, as far as this process knows.
+    pub fn status(&self, uid: &str) -> Option<OAuthClientTokenStatus> {
+        self.with(|entries| entries.get(uid)?.status())
     }
 
     /// Its conditions.
     pub fn conditions(&self, uid: &str) -> Vec<Condition> {
-        #[derive(Deserialize)]
-        struct Told {
-            #[serde(default)]
-            conditions: Vec<Condition>,
-        }
-        let told = self.with(|entries| entries.get(uid)?.written::<Told>());
-        told.map(|told| told.conditions).unwrap_or_default()
+        self.status(uid).map(|status| status.conditions).unwrap_or_default()
     }
 
-    /// Notes a status that was written.
-    pub fn note_written(&self, uid: &str, status: &OAuthClientTokenStatus) {
+    /// Takes in the status of a version of a resource that a watch told of. What is older than what
+    /// we wrote ourselves is of no interest.
+    pub fn see(&self, uid: &str, status: Option<&OAuthClientTokenStatus>, version: Option<u64>) {
         self.with(|entries| {
-            if let Some(entry) = entries.get_mut(uid) {
-                entry.written = to_raw_value(status).ok();
+            let entry = entries.entry(uid.into()).or_default();
+            if entry.version <= version {
+                entry.status = status.and_then(Packed::of);
+                entry.version = version;
             }
         });
     }
 
-    /// Forgets everything: another process may have acted since.
+    /// Notes a status that we wrote.
+    pub fn note_written(&self, uid: &str, status: &OAuthClientTokenStatus, written: Written) {
+        let version = match written {
+            Written::Watched(version) => version,
+            Written::Alone => None,
+            Written::Not => return,
+        };
+        self.with(|entries| {
+            if let Some(entry) = entries.get_mut(uid) {
+                entry.status = Packed::of(status);
+                entry.version = version.max(entry.version);
+            }
+        });
+    }
+
+    /// Forgets everything but what the watch keeps current: another process may have acted since.
     pub fn clear(&self) {
-        self.with(HashMap::clear);
+        self.with(|entries| {
+            entries.retain(|_, entry| {
+                entry.facts = None;
+                entry.version.is_some()
+            });
+        });
     }
 
     /// Forgets a token that is gone.
     pub fn forget(&self, uid: &str) {
         self.with(|entries| entries.remove(uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(secret_name: &str) -> OAuthClientTokenStatus {
+        let secret_name = Some(secret_name.to_owned());
+        OAuthClientTokenStatus { secret_name, ..OAuthClientTokenStatus::default() }
+    }
+
+    fn known(ledger: &Ledger) -> Option<String> {
+        ledger.status("u")?.secret_name
+    }
+
+    #[test]
+    fn a_watch_that_lags_behind_does_not_undo_what_was_written() {
+        let ledger = Ledger::default();
+        ledger.see("u", Some(&status("seen")), Some(3));
+        ledger.note_written("u", &status("written"), Written::Watched(Some(5)));
+        ledger.see("u", Some(&status("before")), Some(4));
+        assert_eq!(known(&ledger).as_deref(), Some("written"));
+        ledger.see("u", Some(&status("by another")), Some(6));
+        assert_eq!(known(&ledger).as_deref(), Some("by another"));
+        // Which the watch told before the answer came.
+        ledger.note_written("u", &status("not told"), Written::Not);
+        assert_eq!(known(&ledger).as_deref(), Some("by another"));
+    }
+
+    #[test]
+    fn a_term_begins_with_what_the_watch_tells() {
+        let ledger = Ledger::default();
+        ledger.see("u", Some(&status("seen")), Some(3));
+        ledger.open_once("u", Facts::default(), &status("of no interest"));
+        ledger.open("alone", &Facts::default(), &status("of a former term"));
+        ledger.clear();
+        assert_eq!((ledger.facts("u"), known(&ledger).as_deref()), (None, Some("seen")));
+        assert_eq!(ledger.status("alone"), None);
     }
 }

@@ -3,6 +3,7 @@
 mod census;
 mod copies;
 mod events;
+mod herald;
 mod ledger;
 mod metrics;
 mod providers;
@@ -12,7 +13,7 @@ mod status;
 pub use census::{Census, CensusCollector, Sighting, Times};
 pub use copies::{CopyLedger, cluster_status};
 pub use events::{Notice, notices};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Written};
 pub use metrics::Metrics;
 pub use providers::ProviderRecorder;
 pub use recorder::Recorder;

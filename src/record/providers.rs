@@ -71,7 +71,7 @@ impl ProviderRecorder {
     /// Looks at every provider once. Tells whether something was held back.
     async fn pass(&self, caches: &Caches) -> bool {
         let mut users: HashMap<(ProviderKind, String, String), i32> = HashMap::new();
-        for token in caches.tokens().state() {
+        for token in caches.tokens().each() {
             let reference = &token.spec.provider_ref;
             let namespace = match reference.kind {
                 ProviderKind::OAuthProvider => token.namespace().unwrap_or_default(),

@@ -1,42 +1,47 @@
 //! Status and events of tokens, written to the API server.
 
-use k8s_controller::events::{Event, EventRecorder};
+use std::sync::Arc;
+use std::time::Duration;
+
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{EventType, Reporter};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::Semaphore;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::events::{Notice, notices};
+use super::Written;
+use super::events::notices;
+use super::herald::Herald;
 use super::status::Transition;
 use crate::api::{
     ClusterOAuthClientToken, ClusterOAuthClientTokenStatus, MANAGER, OAuthClientToken,
 };
 use crate::error::{Error, Reason};
-use crate::runtime::{ApiError, Lead, in_time, names_uid};
+use crate::runtime::{Access, ApiError, Lead, in_time, names_uid};
 
-/// Requests under way at once. They have places of their own: what is told of tokens holds up no
-/// token, and is not held up by them.
-const IN_FLIGHT: usize = 16;
+/// Statuses under way at once that tell of no new token. They have places of their own: thousands
+/// that say that they wait hold up no token, and are not held up by them.
+const REMARKS: usize = 16;
 
 /// Writes status and events.
 pub struct Recorder {
     client: Client,
-    in_flight: Semaphore,
-    events: EventRecorder,
+    deliveries: Arc<Semaphore>,
+    remarks: Semaphore,
+    herald: Herald,
     lead: Lead,
 }
 
 impl Recorder {
     /// A recorder that reports as tokenward, as long as this process leads: after that, how a token
     /// stands is for another one to tell.
-    pub fn new(client: Client, lead: Lead) -> Self {
-        let reporter = Reporter { controller: MANAGER.to_owned(), instance: None };
-        let events = EventRecorder::new(client.clone(), reporter);
-        Self { client, in_flight: Semaphore::new(IN_FLIGHT), events, lead }
+    pub fn new(access: &Access, lead: Lead) -> Self {
+        let client = access.client.clone();
+        let herald = Herald::new(&client, lead.clone());
+        let deliveries = Arc::clone(&access.places);
+        Self { client, deliveries, remarks: Semaphore::new(REMARKS), herald, lead }
     }
 
     /// Writes a token's status, and events for what changed.
@@ -44,16 +49,17 @@ impl Recorder {
         &self,
         token: &OAuthClientToken,
         Transition { before, after }: Transition<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Written, Error> {
         let namespace = token.metadata.namespace.as_deref().unwrap_or_default();
         let api = Api::namespaced(self.client.clone(), namespace);
-        if !self.leads_after(write(&api, token, after)).await? {
-            return Ok(());
+        let places = if before.token == after.token { &self.remarks } else { &self.deliveries };
+        let written = self.while_leading((places, write(&api, token, after))).await?;
+        if written != Written::Not && self.lead.holds() {
+            for notice in notices(&before.conditions, &after.conditions) {
+                self.herald.tell(token, notice);
+            }
         }
-        for notice in notices(&before.conditions, &after.conditions) {
-            self.tell(token, notice).await;
-        }
-        Ok(())
+        Ok(written)
     }
 
     /// Writes a cluster token's status, and events for what changed.
@@ -63,56 +69,47 @@ impl Recorder {
         (before, after): (&ClusterOAuthClientTokenStatus, &ClusterOAuthClientTokenStatus),
     ) -> Result<(), Error> {
         let api = Api::all(self.client.clone());
-        if !self.leads_after(write(&api, token, after)).await? {
+        if self.while_leading((&self.remarks, write(&api, token, after))).await? == Written::Not {
             return Ok(());
         }
-        for notice in notices(&before.grant.conditions, &after.grant.conditions) {
-            self.tell(token, notice).await;
+        if self.lead.holds() {
+            for notice in notices(&before.grant.conditions, &after.grant.conditions) {
+                self.herald.tell(token, notice);
+            }
         }
         Ok(())
     }
 
-    /// Writes while this process leads: what is still under way when another may is given up. Tells
-    /// whether it was written, and there is still something to tell.
-    async fn leads_after(
+    /// Writes while this process leads: what is still under way when another may is given up.
+    async fn while_leading(
         &self,
-        written: impl Future<Output = Result<(), Error>>,
-    ) -> Result<bool, Error> {
+        (places, written): (&Semaphore, impl Future<Output = Result<Written, Error>>),
+    ) -> Result<Written, Error> {
         if !self.lead.holds() {
-            return Ok(false);
+            return Ok(Written::Not);
         }
         let written = async {
-            let _place = self.in_flight.acquire().await;
+            let _place = places.acquire().await;
             written.await
         };
         tokio::select! {
-            written = written => written.map(|()| self.lead.holds()),
-            () = self.lead.ended() => Ok(false),
+            written = written => written,
+            () = self.lead.ended() => Ok(Written::Not),
         }
+    }
+
+    /// Waits until all events are filed, no longer than this.
+    pub async fn file_events(&self, patience: Duration) {
+        self.herald.file_all(patience).await;
     }
 
     /// Forgets what was told of a token that is gone.
     pub fn forget<K: Resource<DynamicType = ()>>(&self, token: &K) {
-        self.events.forget(token);
-    }
-
-    /// An event that cannot be filed changes nothing.
-    async fn tell<K: Resource<DynamicType = ()>>(&self, token: &K, notice: Notice) {
-        let event = Event {
-            type_: if notice.trouble { EventType::Warning } else { EventType::Normal },
-            reason: notice.reason,
-            action: "Refresh".to_owned(),
-            note: Some(notice.note),
-            related: None,
-        };
-        let _place = self.in_flight.acquire().await;
-        if let Err(error) = self.events.publish(token, &event).await {
-            warn!(%error, "an event could not be filed");
-        }
+        self.herald.forget(token);
     }
 }
 
-async fn write<K>(api: &Api<K>, token: &K, status: &impl Serialize) -> Result<(), Error>
+async fn write<K>(api: &Api<K>, token: &K, status: &impl Serialize) -> Result<Written, Error>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
@@ -129,13 +126,16 @@ where
     let patch = Patch::Apply(&body);
     let written = api.patch_status(name, &parameters, &patch);
     match in_time(written).await {
-        Ok(_) => Ok(()),
+        Ok(written) => {
+            let version = written.meta().resource_version.as_deref();
+            Ok(Written::Watched(version.and_then(|version| version.parse().ok())))
+        }
         // Deleted meanwhile, or deleted and made again: its successor has its own status.
         Err(ApiError::Refused(status))
             if status.is_not_found() || status.is_conflict() || names_uid(&status) =>
         {
             debug!(name, code = status.code, "the token is gone, its status is not written");
-            Ok(())
+            Ok(Written::Not)
         }
         Err(error) => {
             let message = format!("the status could not be written: {error}");

@@ -1,7 +1,6 @@
 //! What the process is asked itself, on a port that serves nothing else: whether it lives, whether
 //! it is ready, and its figures. Nobody is authenticated, so nothing secret is told.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,9 +59,12 @@ impl Admin {
         }
     }
 
-    async fn converse(&self, stream: TcpStream) {
-        let answer = service_fn(|request: Request<Incoming>| async move {
-            Ok::<_, Infallible>(self.answer(request.method(), request.uri().path()))
+    async fn converse(self: Arc<Self>, stream: TcpStream) {
+        let answer = service_fn(|request: Request<Incoming>| {
+            let admin = Arc::clone(&self);
+            let answer = move || admin.answer(request.method(), request.uri().path());
+            // Ten thousand tokens are some milliseconds for whoever looks at each.
+            tokio::task::spawn_blocking(answer)
         });
         let mut server = http1::Builder::new();
         server.timer(TokioTimer::new()).header_read_timeout(LONGEST).keep_alive(false);

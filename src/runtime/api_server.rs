@@ -1,12 +1,14 @@
 //! Asking the API server: never without an end, and its refusals in words.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::client::{Body, ClientBuilder};
 use kube::config::AuthInfo;
 use kube::core::Status;
 use kube::{Client, Config};
+use tokio::sync::Semaphore;
 use tower::util::MapRequestLayer;
 
 use super::api_requests::{ApiRequest, ApiRequests};
@@ -19,6 +21,9 @@ const VERBS: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "
 /// A resource with its subresource.
 const LONGEST_RESOURCE: usize = 64;
 
+/// API requests of ours under way at once. More gains little: the API server is the bound.
+const IN_FLIGHT: usize = 32;
+
 /// The API server, as ourselves and as nobody.
 #[derive(Clone)]
 pub struct Access {
@@ -26,6 +31,9 @@ pub struct Access {
     pub client: Client,
     /// Where it is and whom it is trusted by, without any credentials.
     pub anonymous: Config,
+    /// Places for what is on a token's way into its target, its status among it: where all wait in
+    /// one queue, no more is asked of providers than can be written.
+    pub(crate) places: Arc<Semaphore>,
 }
 
 impl Access {
@@ -38,7 +46,12 @@ impl Access {
             request
         });
         let client = ClientBuilder::try_from(config)?.with_layer(&count).build();
-        Ok(Self { client, anonymous })
+        Ok(Self::of(client, anonymous))
+    }
+
+    /// The same by clients that are there.
+    pub fn of(client: Client, anonymous: Config) -> Self {
+        Self { client, anonymous, places: Arc::new(Semaphore::new(IN_FLIGHT)) }
     }
 }
 

@@ -18,12 +18,14 @@ use tracing::warn;
 
 use super::assemble::Resolved;
 use super::endpoints::{Endpoints, Version};
+use super::keeper::{Keeper, Shelving};
+use super::name::Name;
 use super::policy::ProviderPolicy;
 use super::prune::prune;
 use super::reactions::{Change, Listener, Outlet};
 use super::relist::{closed, merge};
 use super::streams::{Watched, config, events};
-use super::{SecretIndex, Trigger, Triggers};
+use super::{SecretIndex, Shelf, Trigger, Triggers};
 use crate::api::{
     ClusterOAuthClientToken, ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind,
 };
@@ -85,7 +87,7 @@ type Reaction<K> = fn(&Caches, &Change<'_, K>, &Outlet);
 /// The caches.
 pub struct Caches {
     pub(super) settings: WatchSettings,
-    tokens: Store<OAuthClientToken>,
+    tokens: Shelf,
     providers: Store<OAuthProvider>,
     cluster_providers: Store<ClusterOAuthProvider>,
     pub(super) cluster_tokens: Store<ClusterOAuthClientToken>,
@@ -109,7 +111,6 @@ impl Caches {
         triggers: Triggers,
         listener: Arc<dyn Listener>,
     ) -> Arc<Self> {
-        let (tokens, token_writer) = store();
         let (providers, provider_writer) = store();
         let (cluster_providers, cluster_writer) = store();
         let (cluster_tokens, cluster_token_writer) = store();
@@ -117,7 +118,7 @@ impl Caches {
         let caches = Arc::new(Self {
             endpoints: Endpoints::under(settings.providers.clone()),
             settings,
-            tokens,
+            tokens: Shelf::default(),
             providers,
             cluster_providers,
             cluster_tokens,
@@ -130,17 +131,10 @@ impl Caches {
         let scopes = &caches.settings.scopes;
         let token_watches = scopes.iter().map(|s| events(s.api(client.clone()))).collect();
         let provider_watches = scopes.iter().map(|s| events(s.api(client.clone()))).collect();
-        caches.spawn(
-            token_watches,
-            (caches.tokens.clone(), token_writer),
-            (&outlet, Self::on_token),
-        );
-        caches.spawn(
-            provider_watches,
-            (caches.providers.clone(), provider_writer),
-            (&outlet, Self::on_provider),
-        );
-        wait_for(&caches.tokens).await;
+        let shelf = Shelving::on(caches.tokens.clone(), Arc::clone(&outlet.listener));
+        caches.spawn(token_watches, shelf, (&outlet, Self::on_token));
+        caches.spawn(provider_watches, provider_writer, (&outlet, Self::on_provider));
+        caches.tokens.filled().await;
         wait_for(&caches.providers).await;
         if caches.settings.cluster_kinds {
             let writers = (cluster_writer, namespace_writer, cluster_token_writer);
@@ -153,7 +147,7 @@ impl Caches {
 
     /// Has every token looked at.
     pub fn send_all(&self, triggers: &Triggers) {
-        for token in in_order(self.tokens.state()) {
+        for token in self.tokens.each() {
             triggers.send(Trigger::of(&token));
         }
         for token in in_order(self.cluster_tokens.state()) {
@@ -173,17 +167,17 @@ impl Caches {
     ) {
         self.spawn(
             vec![events(Api::all(client.clone()))],
-            (self.cluster_providers.clone(), providers),
+            providers,
             (outlet, Self::on_cluster_provider),
         );
         self.spawn(
             vec![self.hear_of_list(events(Api::all(client.clone())), outlet)],
-            (self.namespaces.clone(), namespaces),
+            namespaces,
             (outlet, Self::on_namespace),
         );
         self.spawn(
             vec![events(Api::all(client.clone()))],
-            (self.cluster_tokens.clone(), tokens),
+            tokens,
             (outlet, Self::on_cluster_token),
         );
         wait_for(&self.cluster_providers).await;
@@ -194,7 +188,7 @@ impl Caches {
     /// Only once all is known that refers to Secrets, it is known which of them matter, so that
     /// one list finds all of them. Copies say themselves whose they are.
     fn refer_all(&self) {
-        for token in self.tokens.state() {
+        for token in self.tokens.each() {
             self.secrets.refer(&Trigger::of(&token), self.secrets_of(&token));
         }
         for token in self.cluster_tokens.state() {
@@ -204,7 +198,7 @@ impl Caches {
     }
 
     /// The tokens.
-    pub fn tokens(&self) -> &Store<OAuthClientToken> {
+    pub fn tokens(&self) -> &Shelf {
         &self.tokens
     }
 
@@ -238,7 +232,7 @@ impl Caches {
 
     /// One of them.
     pub fn token(&self, namespace: &str, name: &str) -> Option<Arc<OAuthClientToken>> {
-        self.tokens.get(&ObjectRef::new(name).within(namespace))
+        self.tokens.get(namespace, name)
     }
 
     /// The other tokens that want the same target: which of them wins must not depend on who is
@@ -341,14 +335,14 @@ impl Caches {
     fn spawn<K>(
         self: &Arc<Self>,
         watches: Vec<Watched<K>>,
-        (reader, mut writer): (Store<K>, Writer<K>),
+        mut keeper: impl Keeper<K>,
         (outlet, react): (&Outlet, Reaction<K>),
     ) where
         K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
     {
-        let (caches, outlet) = (Arc::clone(self), outlet.clone());
+        let (caches, outlet, find) = (Arc::clone(self), outlet.clone(), keeper.reader());
         tokio::spawn(async move {
-            let mut events = Box::pin(merge(watches, reader.clone()));
+            let mut events = Box::pin(merge(watches, find.clone()));
             while let Some(event) = events.next().await {
                 let mut event = match event {
                     Ok(event) => event,
@@ -360,11 +354,11 @@ impl Caches {
                 let before = match &mut event {
                     Event::Apply(object) | Event::InitApply(object) => {
                         prune(object);
-                        reader.get(&ObjectRef::from_obj(object))
+                        find(&Name::of(object))
                     }
                     _ => None,
                 };
-                writer.apply_watcher_event(&event);
+                keeper.take(&mut event);
                 match &event {
                     Event::Apply(object) => {
                         react(&caches, &Change::Set { before, now: object }, &outlet);

@@ -14,6 +14,7 @@ use crate::watch::{Listener, Scope, Triggered, Triggers, WatchSettings};
 struct Nobody;
 
 impl Listener for Nobody {
+    fn token_status(&self, _: &crate::api::OAuthClientToken) {}
     fn token_gone(&self, _: &crate::api::OAuthClientToken) {}
     fn cluster_token_gone(&self, _: &ClusterOAuthClientToken) {}
     fn provider_changed(&self) {}

@@ -1,8 +1,8 @@
 //! Which fields of a Secret are ours, as `managedFields` tells.
 //!
 //! A Secret made by POST is owned by an `Update` entry, a later apply makes an `Apply` entry
-//! beside it: with both, a key that is dropped later would stay for ever. So right after a POST
-//! the entry is handed over to `Apply`.
+//! beside it: with both, a key that is dropped later would stay for ever. So before a write that
+//! drops something, all that is ours is handed over to `Apply`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -18,6 +18,8 @@ use crate::api::{
 
 /// Is told of changes that the watches see.
 pub trait Listener: Send + Sync + 'static {
+    /// A token has this status.
+    fn token_status(&self, token: &OAuthClientToken);
     /// A token is gone.
     fn token_gone(&self, token: &OAuthClientToken);
     /// A cluster token is gone.
@@ -168,8 +170,7 @@ impl Caches {
         }
         let namespace = ancestor.namespace();
         let mut children: HashMap<String, Vec<Arc<OAuthClientToken>>> = HashMap::new();
-        let beside = self.tokens().state().into_iter().filter(|t| t.namespace() == namespace);
-        for token in in_order(beside) {
+        for token in self.tokens().each().filter(|t| t.namespace() == namespace) {
             for parent in token.spec.token_refs.values() {
                 children.entry(parent.name.clone()).or_default().push(Arc::clone(&token));
             }
@@ -195,7 +196,7 @@ impl Caches {
     }
 
     fn send_where(&self, outlet: &Outlet, concerns: impl Fn(&OAuthClientToken) -> bool) {
-        for token in in_order(self.tokens().state().into_iter().filter(|token| concerns(token))) {
+        for token in self.tokens().each().filter(|token| concerns(token)) {
             outlet.send(Trigger::of(&token));
         }
     }

@@ -4,48 +4,44 @@
 //! repeated list becomes what it means: objects that changed, and objects that are gone.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+use std::sync::Arc;
 
 use futures::stream::{self, Stream, StreamExt};
 use kube::Resource;
-use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 
+use super::name::Name;
+
 /// What is known of the objects of each scope.
-struct Scopes<K: Resource<DynamicType = ()> + Clone + 'static> {
-    of: HashMap<usize, ScopeState<K>>,
+struct Scopes<K, F> {
+    of: HashMap<usize, ScopeState>,
     /// Scopes whose first list is not complete.
     waiting: usize,
     /// Changes that came while other scopes were still being listed for the first time.
     held_back: Vec<Event<K>>,
-    /// Where what is gone can still be found.
-    store: Store<K>,
+    /// Finds what is gone.
+    find: F,
 }
 
-struct ScopeState<K: Resource<DynamicType = ()>> {
-    present: HashSet<ObjectRef<K>>,
-    unlisted: HashSet<ObjectRef<K>>,
+#[derive(Default)]
+struct ScopeState {
+    present: HashSet<Name>,
+    unlisted: HashSet<Name>,
     complete: bool,
 }
 
-impl<K: Resource<DynamicType = ()>> Default for ScopeState<K> {
-    fn default() -> Self {
-        Self { present: HashSet::new(), unlisted: HashSet::new(), complete: false }
-    }
-}
-
-/// Merges watches that fill `store`. `InitDone` comes once, when every scope has been listed.
+/// Merges watches that fill a cache, in which `find` finds what they told. `InitDone` comes once, when
+/// every scope has been listed.
 pub(super) fn merge<K, S>(
     watches: Vec<S>,
-    store: Store<K>,
+    find: impl Fn(&Name) -> Option<Arc<K>> + Send,
 ) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
-    ObjectRef<K>: Eq + Hash + Send,
     S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + Unpin,
 {
     let mut scopes =
-        Scopes { of: HashMap::new(), waiting: watches.len(), held_back: Vec::new(), store };
+        Scopes { of: HashMap::new(), waiting: watches.len(), held_back: Vec::new(), find };
     let tagged = watches
         .into_iter()
         .enumerate()
@@ -75,9 +71,10 @@ pub(super) fn closed(error: &watcher::Error) -> bool {
     }
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Scopes<K>
+impl<K, F> Scopes<K, F>
 where
-    ObjectRef<K>: Eq + Hash,
+    K: Resource<DynamicType = ()> + Clone,
+    F: Fn(&Name) -> Option<Arc<K>>,
 {
     /// A scope that cannot be listed for the first time keeps no other from its work. What it
     /// holds comes as changes, once it can be listed.
@@ -96,7 +93,7 @@ where
                 Vec::new()
             }
             Event::InitApply(object) => {
-                let key = ObjectRef::from_obj(&object);
+                let key = Name::of(&object);
                 state.unlisted.remove(&key);
                 state.present.insert(key);
                 match state.complete {
@@ -108,7 +105,7 @@ where
                 let gone = std::mem::take(&mut state.unlisted);
                 state.present.retain(|key| !gone.contains(key));
                 if std::mem::replace(&mut state.complete, true) {
-                    let gone = gone.iter().filter_map(|key| self.store.get(key));
+                    let gone = gone.iter().filter_map(|key| (self.find)(key));
                     let gone = gone.map(|object| Event::Delete((*object).clone())).collect();
                     return self.change(gone);
                 }
@@ -123,11 +120,11 @@ where
                 }
             }
             Event::Apply(object) => {
-                state.present.insert(ObjectRef::from_obj(&object));
+                state.present.insert(Name::of(&object));
                 self.change(vec![Event::Apply(object)])
             }
             Event::Delete(object) => {
-                state.present.remove(&ObjectRef::from_obj(&object));
+                state.present.remove(&Name::of(&object));
                 self.change(vec![Event::Delete(object)])
             }
         }
@@ -159,9 +156,10 @@ mod tests {
 
     async fn run(watches: Vec<Vec<Event<ConfigMap>>>) -> Vec<String> {
         let (reader, mut writer) = store();
+        let find = move |name: &Name| reader.get(&name.reference());
         let watches =
             watches.into_iter().map(|events| stream::iter(events.into_iter().map(Ok))).collect();
-        let mut merged = Box::pin(merge(watches, reader));
+        let mut merged = Box::pin(merge(watches, find));
         let mut seen = Vec::new();
         while let Some(event) = merged.next().await {
             let event = event.unwrap();
@@ -211,8 +209,8 @@ mod tests {
             Ok(Event::InitApply(object("b"))),
             Ok(Event::InitDone),
         ];
-        let (reader, _writer) = store();
-        let merged = merge(vec![stream::iter(open), stream::iter(closed)], reader);
+        let merged =
+            merge::<ConfigMap, _>(vec![stream::iter(open), stream::iter(closed)], |_| None);
         let events: Vec<_> = merged.collect().await;
         let done = events.iter().position(|e| matches!(e, Ok(Event::InitDone))).unwrap();
         let late = events.iter().position(|e| matches!(e, Ok(Event::Apply(_)))).unwrap();

@@ -1,10 +1,11 @@
 //! Targets that somebody touches: mended, never at the cost of a request that is not needed.
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use tokenward::api::MANAGED_BY;
 use tokenward::api::annotations::{EXPIRES_AT, OWNER};
 
-use crate::harness::World;
+use crate::harness::{World, oauth2_client, oauth2_provider, token};
 
 #[tokio::test]
 async fn a_deleted_target_comes_back_with_one_request() {
@@ -81,22 +82,31 @@ async fn lost_metadata_is_written_again_without_a_request() {
 }
 
 #[tokio::test]
-async fn a_target_is_owned_by_one_apply_entry() {
-    let world = World::new("manager").await;
+async fn what_is_not_declared_any_more_goes_with_the_next_write() {
+    let world = World::new("dropped").await;
     let _operator = world.operator(&[]);
-    world.apply_oauth2("shop", "");
-    world.until_ready("shop").await;
-    world.kubectl(&["label", "secret", "shop", "team=web"]);
-    for refresh in ["", "one", "two"] {
-        if !refresh.is_empty() {
-            world.force("shop", refresh).await;
-        }
+    let shop = r#"providerRef: {name: p}, credentialsSecretRef: {name: c}, target: {template:
+        {labels: {x: l}, annotations: {x: a}, data: {x: "{{ access_token }}"}}}"#;
+    world.apply(&format!("{}\n---\n{}", oauth2_provider("p", ""), oauth2_client("c")));
+    world.apply(&token("shop", shop));
+    let holds = |secret: &Secret| {
+        let data = secret.data.as_ref();
+        [
+            secret.labels().contains_key("x"),
+            secret.annotations().contains_key("x"),
+            data.is_some_and(|data| data.contains_key("x")),
+        ]
+    };
+    // First what POST made, then what was applied.
+    for refresh in ["one", "two"] {
+        world.until::<Secret>("shop", |s| s.map(holds) == Some([true; 3])).await;
+        world.until_ready("shop").await;
+        world.kubectl(&["label", "--overwrite", "secret", "shop", &format!("team={refresh}")]);
+        world.patch("oct/shop", r#"{"spec": {"target": null}}"#);
+        world.until::<Secret>("shop", |s| s.map(holds) == Some([false; 3])).await;
+        world.force("shop", refresh).await;
         let (secret, _) = world.secret("shop").await;
-        let entries = secret.metadata.managed_fields.unwrap();
-        let ours: Vec<_> =
-            entries.iter().filter(|e| e.manager.as_deref() == Some("tokenward")).collect();
-        assert_eq!(ours.len(), 1, "{ours:#?}");
-        assert_eq!(ours[0].operation.as_deref(), Some("Apply"));
-        assert!(entries.len() > 1, "the label is another's");
+        assert_eq!((holds(&secret), &*secret.labels()["team"]), ([false; 3], refresh));
+        world.apply(&token("shop", shop));
     }
 }
