@@ -14,7 +14,7 @@ use crate::act::{Case, Edge, Engine, Entry, Place};
 use crate::api::conditions::{self, Stamp};
 use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
 use crate::clock::Clock;
-use crate::decide::{FetchOrder, Lesson, Outcome, Plan, decide, meanwhile};
+use crate::decide::{Facts, FetchOrder, Lesson, Outcome, Plan, decide, meanwhile};
 use crate::error::{Class, Error};
 use crate::record::{Ledger, Standing, Transition, Written, status, unread};
 use crate::spans;
@@ -122,7 +122,8 @@ async fn round<'a, S: Station>(
         Plan::Wait { until, next_attempt_at, verdicts } => {
             let stamp = Stamp { now, generation: token.metadata.generation };
             let standing = Standing { verdicts, next_attempt_at, stamp };
-            Box::pin(write_down(station, token, standing)).instrument(refresh.clone()).await?;
+            let told = Box::pin(write_down(station, token, (&case.snapshot.facts, standing)));
+            told.instrument(refresh.clone()).await?;
             return Ok(Next::Rest(until.map(|until| wait(until, station.clock()))));
         }
         Plan::Fetch(order) => {
@@ -217,8 +218,11 @@ async fn expire<S: Station>(station: &S, token: &Arc<OAuthClientToken>) -> Resul
     {
         learn(station, &case, outcome);
     }
+    // Forgotten: the token went while it was worked on.
+    let Some(facts) = station.ledger().facts(uid(token)) else { return Ok(()) };
     let stamp = Stamp { now, generation: token.metadata.generation };
-    write_down(station, token, Standing { verdicts, next_attempt_at: None, stamp }).await
+    let standing = Standing { verdicts, next_attempt_at: None, stamp };
+    write_down(station, token, (&facts, standing)).await
 }
 
 fn learn<S: Station>(station: &S, case: &Case, outcome: Outcome) {
@@ -252,13 +256,11 @@ async fn tell_unread<S: Station>(
 async fn write_down<S: Station>(
     station: &S,
     token: &OAuthClientToken,
-    standing: Standing,
+    (facts, standing): (&Facts, Standing),
 ) -> Result<(), Error> {
-    let ledger = station.ledger();
     // Forgotten: the token went while it was worked on.
-    let Some(facts) = ledger.facts(uid(token)) else { return Ok(()) };
-    let before = ledger.status(uid(token)).unwrap_or_default();
-    let after = status(&facts, standing, &before.conditions);
+    let Some(before) = station.ledger().status(uid(token)) else { return Ok(()) };
+    let after = status(facts, standing, &before.conditions);
     tell(station, token, (before, after)).await
 }
 
@@ -293,7 +295,7 @@ mod tests {
 
     use super::*;
     use crate::api::conditions::{Holds, STALLED, Verdict};
-    use crate::decide::{Facts, Verdicts};
+    use crate::decide::Verdicts;
     use crate::error::Reason;
     use crate::local::LocalEdge;
 
@@ -350,12 +352,12 @@ mod tests {
             let verdicts = Verdicts { ready, fresh, stalled: verdict(Holds::No) };
             Standing { verdicts, next_attempt_at: None, stamp }
         };
-        write_down(&teller, &token, standing()).await.unwrap();
+        write_down(&teller, &token, (&Facts::default(), standing())).await.unwrap();
         let missing = Error::new(Reason::ReadFailed, "RBAC").with_class(Class::Permanent);
         // The cache does not know yet what was written last: the token's own status is older.
         tell_unread(&teller, &token, &missing).await.unwrap();
         tell_unread(&teller, &token, &missing).await.unwrap();
-        write_down(&teller, &token, standing()).await.unwrap();
+        write_down(&teller, &token, (&Facts::default(), standing())).await.unwrap();
         let told = teller.told.lock().unwrap().clone();
         let is_stalled =
             |told: &OAuthClientTokenStatus| conditions::is_true(&told.conditions, STALLED);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::serde::{ts_microseconds, ts_microseconds_option};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -31,10 +32,13 @@ pub struct Facts {
     /// inputs: what the backoff counts, for an outage says nothing of a refusal that follows it.
     pub failures_of_a_kind: u32,
     /// When the provider was last asked.
+    #[serde(with = "ts_microseconds_option")]
     pub last_attempt_at: Option<DateTime<Utc>>,
     /// After a failure: when to try again.
+    #[serde(with = "ts_microseconds_option")]
     pub retry_at: Option<DateTime<Utc>>,
     /// The provider asked for silence until then.
+    #[serde(with = "ts_microseconds_option")]
     pub throttled_until: Option<DateTime<Utc>>,
     /// Why the last attempt failed.
     pub failure: Option<Error>,
@@ -77,6 +81,7 @@ pub struct Facts {
     /// Whether the resource is deleted and its tokens are revoked, as far as that was possible.
     pub parted: bool,
     /// When former tokens are to be revoked. Not remembered over a restart, for neither are they.
+    #[serde(with = "ts_microseconds_option")]
     pub revoke_at: Option<DateTime<Utc>>,
 }
 
@@ -84,10 +89,13 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldToken {
     /// Just before it was asked for.
+    #[serde(with = "ts_microseconds")]
     pub issued_at: DateTime<Utc>,
     /// When it expires.
+    #[serde(with = "ts_microseconds")]
     pub expires_at: DateTime<Utc>,
     /// When the next one is due.
+    #[serde(with = "ts_microseconds")]
     pub refresh_at: DateTime<Utc>,
     /// As the provider says.
     pub token_type: Option<String>,
@@ -102,6 +110,7 @@ pub struct HeldToken {
     /// Whether the provider handed it back when another was asked for; forgotten over a restart.
     pub repeated: bool,
     /// When it took another's place, where workloads are restarted for that.
+    #[serde(with = "ts_microseconds_option")]
     pub changed_at: Option<DateTime<Utc>>,
 }
 
@@ -132,6 +141,7 @@ pub struct Setback {
     /// The how many in a row.
     pub times: u32,
     /// Nothing is tried before then.
+    #[serde(with = "ts_microseconds")]
     pub until: DateTime<Utc>,
 }
 
@@ -141,6 +151,7 @@ pub struct Repairs {
     /// The how many in a row.
     pub times: u32,
     /// When the last one was.
+    #[serde(with = "ts_microseconds")]
     pub at: DateTime<Utc>,
     /// Who made them necessary, as `managedFields` tells.
     pub undone_by: Option<String>,

@@ -245,6 +245,9 @@ impl Caches {
         let mut rivals = Rivals::default();
         for user in self.secrets.users(&target) {
             let Trigger::Token { namespace, name } = &user else { continue };
+            if **name == *own.1 {
+                continue;
+            }
             let Some(other) = self.token(namespace, name) else { continue };
             let wants = other.metadata.deletion_timestamp.is_none() && target_of(&other) == target;
             match age(&other).cmp(&own) {
