@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::oauth::{AddressPolicy, Cidr, Timeouts, TransportSettings};
 use crate::runtime::{LeaseSettings, LeaseTimes, LogFormat, LogSettings, OtlpEndpoint};
-use crate::watch::{AllowedHost, NamespacedProviders, ProviderPolicy, Scope, WatchSettings};
+use crate::watch::{AllowedHost, Lists, NamespacedProviders, ProviderPolicy, Scope, WatchSettings};
 
 /// Resolving and connecting to a provider, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,6 +105,9 @@ pub struct ControllerArgs {
     /// default
     #[arg(long, value_name = "NS", env = "TOKENWARD_CLUSTER_RESOURCE_NAMESPACE")]
     pub cluster_resource_namespace: Option<String>,
+    /// How caches are filled at a start
+    #[arg(long, value_name = "HOW", env = "TOKENWARD_LISTS", default_value = "Paged")]
+    pub lists: Lists,
     /// What a namespace's own OAuthProviders may be
     #[arg(
         long,
@@ -185,6 +188,7 @@ pub struct ControllerSettings {
     cluster_kinds: bool,
     cluster_resource_namespace: Option<String>,
     providers: ProviderPolicy,
+    lists: Lists,
 }
 
 impl ControllerArgs {
@@ -218,6 +222,7 @@ impl ControllerArgs {
                 namespaced: self.namespaced_providers,
                 allowed_hosts: self.allowed_hosts,
             },
+            lists: self.lists,
         })
     }
 }
@@ -231,6 +236,7 @@ impl ControllerSettings {
             cluster_kinds: self.cluster_kinds,
             cluster_resource_namespace: namespace.unwrap_or_else(|| own.to_owned()),
             providers: self.providers.clone(),
+            lists: self.lists,
         }
     }
 

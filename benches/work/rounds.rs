@@ -12,7 +12,7 @@ use tokenward::clock::Clock;
 use tokenward::controller::{self, Instruments, Place};
 use tokenward::oauth::{AddressPolicy, Timeouts, Transport, TransportSettings};
 use tokenward::runtime::{Access, Candidacy, Chance, Lead};
-use tokenward::watch::{ProviderPolicy, Scope, WatchSettings};
+use tokenward::watch::{Lists, ProviderPolicy, Scope, WatchSettings};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +105,7 @@ fn controller(client: kube::Client, counted: Arc<Counted>) -> impl Future<Output
         cluster_kinds: true,
         cluster_resource_namespace: "tokenward".to_owned(),
         providers: ProviderPolicy::default(),
+        lists: Lists::default(),
     };
     let instruments = Instruments::new(&tools.clock);
     let anonymous = Config::new("https://api.example".parse().unwrap());

@@ -11,7 +11,7 @@ use tokenward::clock::Clock;
 use tokenward::controller::{self, Instruments, Place};
 use tokenward::oauth::{AddressPolicy, Digester, Timeouts, Transport, TransportSettings};
 use tokenward::runtime::{Access, Candidacy, Chance, Lead, cluster_key};
-use tokenward::watch::{ProviderPolicy, Scope, WatchSettings};
+use tokenward::watch::{Lists, ProviderPolicy, Scope, WatchSettings};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -101,9 +101,10 @@ impl Process {
             cluster_kinds: true,
             cluster_resource_namespace: OWN_NAMESPACE.to_owned(),
             providers: ProviderPolicy::default(),
+            lists: Lists::default(),
         };
         let instruments = Instruments::new(&tools.clock);
-        let access = Access { client, anonymous };
+        let access = Access::of(client, anonymous);
         let place = Place { access, watch, candidacy: Candidacy::Unopposed };
         controller::run(place, tools, instruments).await;
     }

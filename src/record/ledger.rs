@@ -99,7 +99,8 @@ impl Ledger {
     /// Takes in the status of a version of a resource that a watch told of. What is older than what
     /// we wrote ourselves is of no interest.
     pub fn see(&self, uid: &str, status: Option<&OAuthClientTokenStatus>, version: Option<u64>) {
-        let status = status.map_or_else(|| Packed::of(&Default::default()), Packed::of);
+        let none = OAuthClientTokenStatus::default();
+        let status = Packed::of(status.unwrap_or(&none));
         self.with(|entries| {
             let entry = entries.entry(uid.into()).or_default();
             if entry.version <= version {

@@ -24,7 +24,7 @@ use super::policy::ProviderPolicy;
 use super::prune::prune;
 use super::reactions::{Change, Listener, Outlet};
 use super::relist::{closed, merge};
-use super::streams::{Watched, config, events};
+use super::streams::{Lists, Watched, config, events};
 use super::{SecretIndex, Shelf, Trigger, Triggers};
 use crate::api::{
     ClusterOAuthClientToken, ClusterOAuthProvider, OAuthClientToken, OAuthProvider, ProviderKind,
@@ -76,6 +76,8 @@ pub struct WatchSettings {
     pub cluster_resource_namespace: String,
     /// What a namespace's own providers may be.
     pub providers: ProviderPolicy,
+    /// How all that is there is learnt.
+    pub lists: Lists,
 }
 
 /// A provider's endpoint and the credentials that it is asked with.
@@ -128,9 +130,11 @@ impl Caches {
             chained: AtomicBool::new(false),
         });
         let outlet = Outlet { triggers, listener };
-        let scopes = &caches.settings.scopes;
-        let token_watches = scopes.iter().map(|s| events(s.api(client.clone()))).collect();
-        let provider_watches = scopes.iter().map(|s| events(s.api(client.clone()))).collect();
+        let WatchSettings { scopes, lists, .. } = &caches.settings;
+        let lists = *lists;
+        let token_watches = scopes.iter().map(|s| events(s.api(client.clone()), lists)).collect();
+        let provider_watches =
+            scopes.iter().map(|s| events(s.api(client.clone()), lists)).collect();
         let shelf = Shelving::on(caches.tokens.clone(), Arc::clone(&outlet.listener));
         caches.spawn(token_watches, shelf, (&outlet, Self::on_token));
         caches.spawn(provider_watches, provider_writer, (&outlet, Self::on_provider));
@@ -165,18 +169,19 @@ impl Caches {
         ),
         outlet: &Outlet,
     ) {
+        let lists = self.settings.lists;
         self.spawn(
-            vec![events(Api::all(client.clone()))],
+            vec![events(Api::all(client.clone()), lists)],
             providers,
             (outlet, Self::on_cluster_provider),
         );
         self.spawn(
-            vec![self.hear_of_list(events(Api::all(client.clone())), outlet)],
+            vec![self.hear_of_list(events(Api::all(client.clone()), lists), outlet)],
             namespaces,
             (outlet, Self::on_namespace),
         );
         self.spawn(
-            vec![events(Api::all(client.clone()))],
+            vec![events(Api::all(client.clone()), lists)],
             tokens,
             (outlet, Self::on_cluster_token),
         );
@@ -394,11 +399,11 @@ impl Caches {
         scope: Scope,
         (outlet, listed): (Outlet, oneshot::Sender<()>),
     ) {
-        let secrets = Arc::clone(&self.secrets);
+        let (secrets, lists) = (Arc::clone(&self.secrets), self.settings.lists);
         let api: Api<PartialObjectMeta<Secret>> = scope.api(client.clone());
         tokio::spawn(async move {
             let mut listed = Some(listed);
-            let mut events = watcher(api, config()).default_backoff().boxed();
+            let mut events = watcher(api, config(lists)).default_backoff().boxed();
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => {

@@ -8,7 +8,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::watch::{Listener, Scope, Triggered, Triggers, WatchSettings};
+use crate::watch::{Listener, Lists, Scope, Triggered, Triggers, WatchSettings};
 
 /// Nobody who is told anything.
 struct Nobody;
@@ -74,6 +74,7 @@ async fn caches(client: Client) -> (Arc<Caches>, Triggered) {
         cluster_kinds: true,
         cluster_resource_namespace: "platform".to_owned(),
         providers: crate::watch::ProviderPolicy::default(),
+        lists: Lists::default(),
     };
     let triggers = Triggers::default();
     let triggered = triggers.listen();

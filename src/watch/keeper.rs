@@ -46,8 +46,8 @@ impl Shelving {
 
 impl Keeper<OAuthClientToken> for Shelving {
     fn reader(&self) -> impl Fn(&Name) -> Option<Arc<OAuthClientToken>> + Clone + Send + 'static {
-        let shelf = self.shelf.clone();
-        move |name| shelf.find(name)
+        let tokens = self.shelf.clone();
+        move |name| tokens.find(name)
     }
 
     fn take(&mut self, event: &mut Event<OAuthClientToken>) {

@@ -31,4 +31,5 @@ pub use policy::{AllowedHost, NamespacedProviders, ProviderPolicy};
 pub use reactions::Listener;
 pub use secrets::{Known, SecretIndex};
 pub use shelf::Shelf;
+pub use streams::Lists;
 pub use triggers::{Attention, Trigger, Triggered, Triggers};

@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    fn token(namespace: &str, name: &str, spec: Value) -> OAuthClientToken {
+    fn token(namespace: &str, name: &str, spec: &Value) -> OAuthClientToken {
         serde_json::from_value(json!({
             "apiVersion": "tokenward.dev/v1alpha1", "kind": "OAuthClientToken",
             "metadata": {
@@ -111,12 +111,12 @@ mod tests {
             }),
         ];
         for spec in specs {
-            let before = token("web", "shop", spec);
+            let before = token("web", "shop", &spec);
             shelf.put(&before);
             assert_eq!(format!("{:?}", shelf.get("web", "shop").unwrap()), format!("{before:?}"));
         }
         assert_eq!(shelf.len(), 1);
-        shelf.remove(&token("web", "shop", json!({"providerRef": {"name": "p"}})));
+        shelf.remove(&token("web", "shop", &json!({"providerRef": {"name": "p"}})));
         assert!(shelf.is_empty() && shelf.get("web", "shop").is_none());
     }
 
@@ -124,7 +124,7 @@ mod tests {
     fn all_come_in_one_order_and_none_stands_for_another() {
         let shelf = Shelf::default();
         for (namespace, name) in [("web", "b"), ("web-b", "a"), ("web", "a")] {
-            shelf.put(&token(namespace, name, json!({"providerRef": {"name": "p"}})));
+            shelf.put(&token(namespace, name, &json!({"providerRef": {"name": "p"}})));
         }
         let names: Vec<_> = shelf.each().map(|t| Name::of(&*t)).collect();
         let expected = [("web-b", "a"), ("web", "a"), ("web", "b")];

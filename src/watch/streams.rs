@@ -1,5 +1,6 @@
 //! Watching one kind in one scope.
 
+use clap::ValueEnum;
 use futures::stream::{BoxStream, StreamExt};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -15,13 +16,25 @@ const PAGE: u32 = 500;
 /// The events of one watch.
 pub(super) type Watched<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
 
+/// How caches are filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Lists {
+    /// In pages: any API server has them.
+    #[default]
+    #[value(name = "Paged")]
+    Paged,
+    /// By watches that begin with what is there: for API servers that have streamed lists.
+    #[value(name = "Streamed")]
+    Streamed,
+}
+
 /// Watches one kind in one scope. An object that does not parse is reported by name and left out;
 /// the others go on.
-pub(super) fn events<K>(api: Api<Lenient<K>>) -> Watched<K>
+pub(super) fn events<K>(api: Api<Lenient<K>>, lists: Lists) -> Watched<K>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
 {
-    let events = watcher(api, config()).default_backoff();
+    let events = watcher(api, config(lists)).default_backoff();
     events
         .filter_map(|event| async move {
             match event {
@@ -49,6 +62,9 @@ fn readable<K: Resource<DynamicType = ()>>(event: Event<Lenient<K>>) -> Option<E
     })
 }
 
-pub(super) fn config() -> watcher::Config {
-    watcher::Config::default().page_size(PAGE)
+pub(super) fn config(lists: Lists) -> watcher::Config {
+    match lists {
+        Lists::Paged => watcher::Config::default().page_size(PAGE),
+        Lists::Streamed => watcher::Config::default().streaming_lists(),
+    }
 }

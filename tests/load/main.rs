@@ -62,7 +62,15 @@ struct Arguments {
     #[arg(long, global = true, default_value = "target/bench/figures.jsonl")]
     figures: PathBuf,
     #[command(subcommand)]
-    phase: Phase,
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    #[command(flatten)]
+    Measure(Phase),
+    /// What was measured, beside the goals
+    Report,
 }
 
 #[derive(Subcommand)]
@@ -79,8 +87,6 @@ enum Phase {
     Steady(Size),
     /// Five minutes without an operator; meanwhile a crowd of other Secrets
     Overdue(Stop),
-    /// What was measured, beside the goals
-    Report,
 }
 
 #[derive(Args)]
@@ -109,7 +115,7 @@ struct Stop {
 impl Phase {
     fn tokens(&self) -> u32 {
         match self {
-            Self::Ceiling | Self::Idle | Self::Report => 0,
+            Self::Ceiling | Self::Idle => 0,
             Self::ColdStart(size) | Self::Restart(size) | Self::Steady(size) => size.tokens,
             Self::Overdue(stop) => stop.tokens,
         }
@@ -118,12 +124,12 @@ impl Phase {
 
 #[tokio::main]
 async fn main() {
-    let Arguments { figures, phase } = Arguments::parse();
+    let Arguments { figures, task } = Arguments::parse();
     std::fs::create_dir_all(figures.parent().unwrap()).unwrap();
     let notebook = Notebook::at(&figures);
-    if let Phase::Report = phase {
+    let Task::Measure(phase) = task else {
         return print!("{}", report::page(report::Known(&notebook.read().unwrap())));
-    }
+    };
     let stage = Stage::new(phase.tokens(), notebook).await;
     match phase {
         Phase::Ceiling => ceiling::run(&stage).await,
@@ -132,7 +138,6 @@ async fn main() {
             overdue::run(&stage, &Meanwhile { secrets, command: meanwhile }).await;
         }
         Phase::ColdStart(_) | Phase::Restart(_) | Phase::Steady(_) => life(&stage, &phase).await,
-        Phase::Report => unreachable!("told above"),
     }
 }
 
@@ -146,6 +151,9 @@ async fn life(stage: &Stage, phase: &Phase) {
     field.set(&pace.lives());
     let cold_start = actor.started..Utc::now();
     actor.operator.terminate().await;
+    if !matches!(phase, Phase::ColdStart(_)) {
+        restart::run_streamed(stage, &field).await;
+    }
     match phase {
         Phase::Restart(_) => drop(restart::run(stage, &field, "restart").await),
         Phase::Steady(size) => {

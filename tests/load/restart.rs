@@ -20,7 +20,16 @@ const REST: Duration = Duration::from_secs(2);
 /// Starts an operator anew and waits until every token is scheduled; what is noted begins with
 /// `name`.
 pub async fn run(stage: &Stage, field: &Field, name: &str) -> Actor {
-    let mut actor = stage.start();
+    observe(stage, field, (stage.start(), name)).await
+}
+
+/// The same with streamed lists, and ends it.
+pub async fn run_streamed(stage: &Stage, field: &Field) {
+    let actor = stage.start_with(&["--lists", "Streamed"]);
+    observe(stage, field, (actor, "restart-streamed")).await.operator.terminate().await;
+}
+
+async fn observe(stage: &Stage, field: &Field, (mut actor, name): (Actor, &str)) -> Actor {
     let filled = actor.until_filled().await;
     let witness = format!("witness-{}", actor.started.timestamp());
     let scheduled = scheduled(field, &witness).await;

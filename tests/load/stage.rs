@@ -56,7 +56,12 @@ impl Stage {
 
     /// Starts the operator under its own ServiceAccount.
     pub fn start(&self) -> Actor {
-        self.start_by(&self.folder.path().join("kubeconfig"))
+        self.start_with(&[])
+    }
+
+    /// The same with these arguments as well.
+    pub fn start_with(&self, more: &[&str]) -> Actor {
+        self.start_by(&self.folder.path().join("kubeconfig"), more)
     }
 
     /// The same behind something that counts bytes.
@@ -65,16 +70,16 @@ impl Stage {
         let behind = self.folder.path().join("behind");
         std::fs::create_dir_all(&behind).unwrap();
         let proxy = Proxy::to_api_server(&own).await;
-        let actor = self.start_by(&proxy.kubeconfig(&own, &behind));
+        let actor = self.start_by(&proxy.kubeconfig(&own, &behind), &[]);
         (actor, proxy)
     }
 
-    fn start_by(&self, kubeconfig: &Path) -> Actor {
+    fn start_by(&self, kubeconfig: &Path, more: &[&str]) -> Actor {
         let log = self.folder.path().join("log");
         let mark = std::fs::metadata(&log).map_or(0, |file| file.len());
         let audit = Audit::follow(&state("logs/audit.log"));
         let args: Vec<String> =
-            [&LOOPBACK[..], &ADMIN].concat().iter().map(|arg| (*arg).to_owned()).collect();
+            [&LOOPBACK[..], &ADMIN, more].concat().iter().map(|arg| (*arg).to_owned()).collect();
         let started = Utc::now();
         let operator = Operator::start(kubeconfig, log, &args);
         let process = Process::of(operator.pid());
