@@ -199,12 +199,6 @@ pub fn holds(token: &str) -> impl Fn(Option<&Secret>) -> bool {
     }
 }
 
-/// Whether a Secret was written for the second time: it is made by POST.
-pub fn applied(secret: &Secret) -> bool {
-    let entries = secret.metadata.managed_fields.iter().flatten();
-    entries.filter_map(|entry| entry.operation.as_deref()).any(|operation| operation == "Apply")
-}
-
 /// `STATUS/REASON` of a condition.
 pub fn reason(status: &ClusterOAuthClientTokenStatus, type_: &str) -> String {
     let condition = conditions::find(&status.grant.conditions, type_).unwrap();
