@@ -8,7 +8,7 @@ const RATE: f64 = 60.0;
 /// Few tokens are not to live for a moment only, in seconds.
 const SHORTEST: f64 = 10.0;
 /// What a cold start reaches of what the machine can do, at the very least.
-const SHARE: f64 = 0.4;
+const SHARE: f64 = 0.5;
 /// For what lies between a cold start and the first refresh, two restarts among it, in seconds.
 const PAUSE: f64 = 35.0;
 /// Lives that are given in turn.

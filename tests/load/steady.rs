@@ -23,7 +23,7 @@ use crate::spread::{Spread, float, milliseconds, seconds};
 use crate::stage::{Actor, Stage};
 
 /// The least and the longest that is looked at, in seconds.
-const WINDOW: (f64, f64) = (30.0, 120.0);
+const WINDOW: (f64, f64) = (30.0, 90.0);
 /// What a refresh may be early by: clocks are read one after the other.
 const EARLY: TimeDelta = TimeDelta::seconds(2);
 
