@@ -22,6 +22,8 @@ use crate::watch::{Caches, Version, in_order};
 const COUNT_INTERVAL: TimeDelta = TimeDelta::seconds(60);
 /// Changes that come together are looked at together.
 const GATHER: Duration = Duration::from_millis(200);
+/// Tokens that are counted before others get a turn.
+const AT_A_TIME: usize = 64;
 
 /// Keeps the status of providers.
 pub struct ProviderRecorder {
@@ -71,7 +73,10 @@ impl ProviderRecorder {
     /// Looks at every provider once. Tells whether something was held back.
     async fn pass(&self, caches: &Caches) -> bool {
         let mut users: HashMap<(ProviderKind, String, String), i32> = HashMap::new();
-        for token in caches.tokens().each() {
+        for (number, token) in caches.tokens().each().enumerate() {
+            if number % AT_A_TIME == AT_A_TIME - 1 {
+                tokio::task::yield_now().await;
+            }
             let reference = &token.spec.provider_ref;
             let namespace = match reference.kind {
                 ProviderKind::OAuthProvider => token.namespace().unwrap_or_default(),
