@@ -18,6 +18,7 @@ imagePullSecrets: [{name: registry}]
 replicas: 3
 namespaces: [$NS]
 clusterKinds: true
+lists: Streamed
 namespacedProviders: CatalogueOnly
 allowedHosts: ["*.example.com", "login.example.org:8443"]
 egressAllowCIDRs: [10.20.0.0/16, "fd00::/8"]

@@ -93,6 +93,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --cluster-kinds
 {{- end }}
 - --cluster-resource-namespace={{ include "tokenward.home" . }}
+{{- if ne .Values.lists "Paged" }}
+- --lists={{ .Values.lists }}
+{{- end }}
 - --namespaced-providers={{ .Values.namespacedProviders }}
 {{- range .Values.allowedHosts }}
 - {{ printf "--allowed-hosts=%s" . | quote }}
