@@ -12,15 +12,36 @@ use crate::api::{OAuthClientToken, OAuthClientTokenStatus};
 use crate::decide::{Facts, TargetMeta};
 
 /// What can be packed.
-pub trait Pack: Sized {
+pub trait Pack: Serialize + DeserializeOwned {
+    /// How it is told in bytes.
+    const FORM: Form;
     /// What is found in nearly each such value.
     const COMMON: &'static [u8];
+}
 
-    /// As bytes, or `None` where that cannot be told in bytes.
-    fn write(&self) -> Option<Vec<u8>>;
+/// How values are told in bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// Of values that name their fields, and leave some of them out.
+    Json,
+    /// Of all others.
+    Postcard,
+}
 
-    /// Out of those bytes.
-    fn read(bytes: &[u8]) -> Option<Self>;
+impl Form {
+    fn write(self, value: &impl Serialize) -> Option<Vec<u8>> {
+        match self {
+            Self::Json => serde_json::to_vec(value).ok(),
+            Self::Postcard => postcard::to_allocvec(value).ok(),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(self, bytes: &[u8]) -> Option<T> {
+        match self {
+            Self::Json => serde_json::from_slice(bytes).ok(),
+            Self::Postcard => postcard::from_bytes(bytes).ok(),
+        }
+    }
 }
 
 /// A value as bytes, read whenever it is looked at.
@@ -32,13 +53,13 @@ pub struct Packed<T> {
 impl<T: Pack> Packed<T> {
     /// Packs a value; `None` where it cannot be told in bytes, which is then as good as forgotten.
     pub fn of(value: &T) -> Option<Self> {
-        let bytes = compress_prepend_size_with_dict(&value.write()?, T::COMMON);
+        let bytes = compress_prepend_size_with_dict(&T::FORM.write(value)?, T::COMMON);
         Some(Self { bytes: bytes.into(), of: PhantomData })
     }
 
     /// The value.
     pub fn read(&self) -> Option<T> {
-        T::read(&decompress_size_prepended_with_dict(&self.bytes, T::COMMON).ok()?)
+        T::FORM.read(&decompress_size_prepended_with_dict(&self.bytes, T::COMMON).ok()?)
     }
 }
 
@@ -48,61 +69,24 @@ impl<T> fmt::Debug for Packed<T> {
     }
 }
 
-/// Values that name their fields, and leave some of them out.
-fn as_json(value: &impl Serialize) -> Option<Vec<u8>> {
-    serde_json::to_vec(value).ok()
-}
-
-fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice(bytes).ok()
-}
-
 impl Pack for OAuthClientToken {
+    const FORM: Form = Form::Json;
     const COMMON: &'static [u8] = include_bytes!("packed/token.json");
-
-    fn write(&self) -> Option<Vec<u8>> {
-        as_json(self)
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        from_json(bytes)
-    }
 }
 
 impl Pack for OAuthClientTokenStatus {
+    const FORM: Form = Form::Json;
     const COMMON: &'static [u8] = include_bytes!("packed/status.json");
-
-    fn write(&self) -> Option<Vec<u8>> {
-        as_json(self)
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        from_json(bytes)
-    }
 }
 
 impl Pack for Facts {
+    const FORM: Form = Form::Postcard;
     const COMMON: &'static [u8] = b"Bearer access_token";
-
-    fn write(&self) -> Option<Vec<u8>> {
-        postcard::to_allocvec(self).ok()
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes(bytes).ok()
-    }
 }
 
 impl Pack for TargetMeta {
+    const FORM: Form = Form::Postcard;
     const COMMON: &'static [u8] = include_bytes!("packed/target.txt");
-
-    fn write(&self) -> Option<Vec<u8>> {
-        postcard::to_allocvec(self).ok()
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes(bytes).ok()
-    }
 }
 
 #[cfg(test)]
@@ -168,7 +152,7 @@ mod tests {
         let text = |common: &[u8]| String::from_utf8(common.to_vec()).unwrap();
         let status = text(OAuthClientTokenStatus::COMMON).replace("2026-01-01T00", "2026-11-22T13");
         let status: OAuthClientTokenStatus = serde_json::from_str(&status).unwrap();
-        let whole = status.write().unwrap().len();
+        let whole = Form::Json.write(&status).unwrap().len();
         assert!(rests(&status) * 3 < whole, "{} of {whole}", rests(&status));
         let token: OAuthClientToken = serde_json::from_value(serde_json::json!({
             "apiVersion": "tokenward.dev/v1alpha1", "kind": "OAuthClientToken",
@@ -182,9 +166,9 @@ mod tests {
                 "credentialsSecretRef": {"name": "orders"}, "scopes": ["orders.read"]},
         }))
         .unwrap();
-        let whole = token.write().unwrap();
+        let whole = Form::Json.write(&token).unwrap();
         let packed = Packed::of(&token).unwrap();
-        assert_eq!(packed.read().unwrap().write().unwrap(), whole);
+        assert_eq!(Form::Json.write(&packed.read().unwrap()).unwrap(), whole);
         assert!(packed.bytes.len() * 2 < whole.len(), "{} of {}", packed.bytes.len(), whole.len());
     }
 
