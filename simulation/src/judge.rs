@@ -98,8 +98,9 @@ struct Account {
     family: Family,
     /// Since when which process uses the refresh token up.
     noted: Option<(u32, Duration)>,
-    consents: usize,
-    /// Since when the refresh token is lost.
+    /// When people consented anew.
+    consents: Vec<Duration>,
+    /// Whether the refresh token is lost: nothing comes of it before a person consents.
     lost: bool,
 }
 
@@ -423,13 +424,14 @@ impl Judge {
         let noted = account
             .noted
             .is_some_and(|(process, at)| !self.living.contains(&process) && at + NOTE > from);
+        let lost = account.lost || account.consents.last().is_some_and(|at| *at > from);
         let judged = answers
             && !noted
             && life >= Duration::from_mins(1)
             && self.plan.weather[provider].calm(from, now)
             && self.plan.api.calm(from.saturating_sub(API_PATIENCE), now)
             && self.alone_since(from)
-            && !(account.foreign || account.lost || silent);
+            && !(account.foreign || lost || silent);
         self.verdict.judged_ends += u64::from(judged);
         match (expired, judged) {
             (true, true) => {
@@ -468,9 +470,8 @@ impl Judge {
     pub fn take_lost(&mut self) -> Vec<(usize, usize)> {
         let lost = std::mem::take(&mut self.lost);
         let consents = lost.into_iter().filter_map(|token| {
-            let account = self.accounts.get_mut(&format!("c-{token}"))?;
-            account.consents += 1;
-            Some((token, account.consents))
+            let account = self.accounts.get(&format!("c-{token}"))?;
+            Some((token, account.consents.len() + 1))
         });
         consents.collect()
     }
@@ -479,6 +480,7 @@ impl Judge {
     pub fn consented(&mut self, client: &str, now: Duration) {
         if let Some(account) = self.accounts.get_mut(client) {
             account.lost = false;
+            account.consents.push(now);
             account.family = Family::default();
             account.urgent = Some(now);
         }
