@@ -133,10 +133,9 @@ async fn work_on(
 async fn reconcile(trigger: Trigger, context: Arc<Context>) -> Again {
     match &trigger {
         Trigger::Token { namespace, name } => {
-            let token = context.caches.token(namespace, name);
-            let Some(token) = token.filter(|token| !is_leaving(token)) else { return Ok(None) };
-            let _attention = context.triggers.attend(trigger);
-            settle(&*context, &token).await
+            let find = || context.caches.token(namespace, name).filter(|token| !is_leaving(token));
+            let _attention = context.triggers.attend(trigger.clone());
+            settle(&*context, find).await
         }
         Trigger::Grant(name) => {
             let token = context.caches.cluster_tokens().get(&ObjectRef::new(name));

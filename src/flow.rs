@@ -73,19 +73,21 @@ struct Queue<'a> {
 
 /// Works on a token until there is nothing to do but wait, and tells for how long: `None` until
 /// something changes. Thousands may wait for their turns in here at once: who does holds a place in
-/// a queue and nothing else.
+/// a queue and nothing else, and `find`s the token once more after that.
 pub async fn settle<S: Station>(
     station: &S,
-    token: &Arc<OAuthClientToken>,
+    find: impl Fn() -> Option<Arc<OAuthClientToken>>,
 ) -> Result<Option<Duration>, Error> {
     // Of what is fetched, until the status tells of it.
     let mut refresh = Span::none();
     let mut place = None;
+    let Some(mut token) = find() else { return Ok(None) };
     for _ in 0..ROUNDS {
-        match Box::pin(round(station, token, (&mut refresh, place.take()))).await? {
+        match Box::pin(round(station, &token, (&mut refresh, place.take()))).await? {
             Next::Round => {}
             Next::Turn(Queue { entry, expiry }) => {
-                match beside(station, token, (entry, expiry)).instrument(refresh.clone()).await {
+                drop(token);
+                match beside(station, &find, (entry, expiry)).instrument(refresh.clone()).await {
                     // What is asked for, and whether, is decided by how things are now.
                     Entry::Open(open) => place = Some(open),
                     Entry::HeldBack => spans::ended(&refresh, Some(&Outcome::HeldBack)),
@@ -93,6 +95,10 @@ pub async fn settle<S: Station>(
                         spans::ended(&refresh, None);
                         return Ok(None);
                     }
+                }
+                match find() {
+                    Some(found) => token = found,
+                    None => return Ok(None),
                 }
             }
             Next::Rest(wait) => return Ok(wait),
@@ -109,6 +115,7 @@ async fn round<'a, S: Station>(
     token: &Arc<OAuthClientToken>,
     (refresh, place): (&mut Span, Option<Place>),
 ) -> Result<Next<'a>, Error> {
+    let find = || Some(Arc::clone(token));
     let case = match station.case(token).await {
         Ok(case) => case,
         Err(error) => {
@@ -138,13 +145,13 @@ async fn round<'a, S: Station>(
                 Err(entry) => return Ok(Next::Turn(Queue { entry, expiry })),
             };
             let work = Box::pin(station.engine().fetch(&case, order, place));
-            let outcome = beside(station, token, (work, expiry)).instrument(refresh.clone()).await;
+            let outcome = beside(station, find, (work, expiry)).instrument(refresh.clone()).await;
             spans::ended(refresh, outcome.as_ref());
             outcome
         }
         plan => {
             let work = Box::pin(station.engine().carry_out(&case, plan));
-            beside(station, token, (work, expiry)).instrument(refresh.clone()).await
+            beside(station, find, (work, expiry)).instrument(refresh.clone()).await
         }
     };
     // None: the process is ending, or there is news and it is looked at again.
@@ -190,7 +197,7 @@ fn expiry<S: Station>(station: &S, case: &Case) -> Option<Duration> {
 /// on, at once.
 async fn beside<S: Station, T>(
     station: &S,
-    token: &Arc<OAuthClientToken>,
+    find: impl Fn() -> Option<Arc<OAuthClientToken>>,
     (mut work, expiry): (impl Future<Output = T> + Unpin, Option<Duration>),
 ) -> T {
     let Some(expiry) = expiry else { return work.await };
@@ -200,12 +207,14 @@ async fn beside<S: Station, T>(
         done = &mut work => return done,
         () = tokio::time::sleep(expiry) => {}
     }
-    let (done, told) = tokio::join!(work, Box::pin(expire(station, token)));
-    if let Err(error) = told {
-        let owner = token.owner();
-        warn!(namespace = owner.namespace, name = owner.name, %error, "its expiry is told later");
-    }
-    done
+    let told = async {
+        let Some(token) = find() else { return };
+        if let Err(error) = expire(station, &token).await {
+            let owner = token.owner();
+            warn!(namespace = owner.namespace, name = owner.name, %error, "its expiry is told later");
+        }
+    };
+    tokio::join!(work, Box::pin(told)).0
 }
 
 /// Tells that a token has expired while work on it is under way.

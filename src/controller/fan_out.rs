@@ -51,8 +51,7 @@ pub(super) async fn reconcile_grant(
 ) -> Again {
     let Some(grant) = Grant::of(token, context) else { return Ok(None) };
     let _attention = grant.context.triggers.attend(Trigger::grant_of(&grant.token));
-    let stand_in = grant.stand_in();
-    settle(&grant, &stand_in).await
+    settle(&grant, || Some(grant.stand_in())).await
 }
 
 pub(super) async fn reconcile_copies(

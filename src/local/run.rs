@@ -129,11 +129,11 @@ impl Runner {
     async fn fetch_what_is_due(&self, token: &Arc<OAuthClientToken>) -> Result<(), Error> {
         let asked = || self.ledger.facts(uid(token)).and_then(|facts| facts.last_attempt_at);
         let before = asked();
-        let wait = settle(self, token).await?;
+        let wait = settle(self, || Some(Arc::clone(token))).await?;
         // Due in a moment: an urgent request waits for its interval.
         if let Some(wait) = wait.filter(|wait| *wait <= WORTH_WAITING && asked() == before) {
             tokio::time::sleep(wait).await;
-            settle(self, token).await?;
+            settle(self, || Some(Arc::clone(token))).await?;
         }
         Ok(())
     }
@@ -241,7 +241,7 @@ impl Runner {
     }
 
     async fn pass(&self, token: &Arc<OAuthClientToken>) -> Option<Duration> {
-        match settle(self, token).await {
+        match settle(self, || Some(Arc::clone(token))).await {
             Ok(wait) => wait,
             Err(error) => {
                 error!(token = full_name(token), %error, "it is tried again");

@@ -55,7 +55,8 @@ impl Herald {
         let (events, about) = (Arc::clone(&self.events), identity(token));
         // An event that cannot be filed changes nothing.
         let filed = async move {
-            if let Err(error) = events.publish(&about, &event).await {
+            // In a box of its own: whoever waits for his turn takes no room for what comes then.
+            if let Err(error) = Box::pin(events.publish(&about, &event)).await {
                 warn!(%error, "an event could not be filed");
             }
             // Trouble may come again within minutes and is counted; of what is well nothing need be
