@@ -99,12 +99,13 @@ impl Ledger {
     /// Takes in the status of a version of a resource that a watch told of. What is older than what
     /// we wrote ourselves is of no interest.
     pub fn see(&self, uid: &str, status: Option<&OAuthClientTokenStatus>, version: Option<u64>) {
-        let none = OAuthClientTokenStatus::default();
-        let status = Packed::of(status.unwrap_or(&none));
         self.with(|entries| {
             let entry = entries.entry(uid.into()).or_default();
-            if entry.version <= version {
-                (entry.status, entry.version) = (status, version);
+            // Mostly it is the very one that we wrote.
+            if entry.version < version || version.is_none() {
+                let none = OAuthClientTokenStatus::default();
+                entry.status = Packed::of(status.unwrap_or(&none));
+                entry.version = version;
             }
         });
     }

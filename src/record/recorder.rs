@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use http::header::{ACCEPT, HeaderValue};
+use kube::api::{Patch, PatchParams, Request};
+use kube::{Client, Resource};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tracing::debug;
@@ -24,6 +24,22 @@ use crate::runtime::{Access, ApiError, Lead, in_time, names_uid};
 /// Statuses under way at once that tell of no new token. They have places of their own: thousands
 /// that say that they wait hold up no token, and are not held up by them.
 const REMARKS: usize = 16;
+
+/// What an answer to a status is to consist of: we know the rest.
+const METADATA: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+
+/// Such an answer, as far as it is of interest.
+#[derive(Deserialize)]
+struct Answer {
+    metadata: Version,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    resource_version: Option<String>,
+}
 
 /// Writes status and events.
 pub struct Recorder {
@@ -50,10 +66,8 @@ impl Recorder {
         token: &OAuthClientToken,
         Transition { before, after }: Transition<'_>,
     ) -> Result<Written, Error> {
-        let namespace = token.metadata.namespace.as_deref().unwrap_or_default();
-        let api = Api::namespaced(self.client.clone(), namespace);
         let places = if before.token == after.token { &self.remarks } else { &self.deliveries };
-        let written = self.while_leading((places, write(&api, token, after))).await?;
+        let written = self.while_leading((places, write(&self.client, token, after))).await?;
         if written != Written::Not && self.lead.holds() {
             for notice in notices(&before.conditions, &after.conditions) {
                 self.herald.tell(token, notice);
@@ -68,8 +82,9 @@ impl Recorder {
         token: &ClusterOAuthClientToken,
         (before, after): (&ClusterOAuthClientTokenStatus, &ClusterOAuthClientTokenStatus),
     ) -> Result<(), Error> {
-        let api = Api::all(self.client.clone());
-        if self.while_leading((&self.remarks, write(&api, token, after))).await? == Written::Not {
+        if self.while_leading((&self.remarks, write(&self.client, token, after))).await?
+            == Written::Not
+        {
             return Ok(());
         }
         if self.lead.holds() {
@@ -109,9 +124,9 @@ impl Recorder {
     }
 }
 
-async fn write<K>(api: &Api<K>, token: &K, status: &impl Serialize) -> Result<Written, Error>
+async fn write<K>(client: &Client, token: &K, status: &impl Serialize) -> Result<Written, Error>
 where
-    K: Resource<DynamicType = ()> + DeserializeOwned,
+    K: Resource<DynamicType = ()>,
 {
     let meta = token.meta();
     let name = meta.name.as_deref().unwrap_or_default();
@@ -121,14 +136,18 @@ where
         "metadata": {"name": name, "uid": meta.uid},
         "status": status,
     });
+    let all = Request::new(K::url_path(&(), meta.namespace.as_deref()));
     // Applied, so that a field that is left out goes.
     let parameters = PatchParams::apply(MANAGER).force();
-    let patch = Patch::Apply(&body);
-    let written = api.patch_status(name, &parameters, &patch);
+    let patch = all.patch_subresource("status", name, &parameters, &Patch::Apply(&body));
+    let written = async {
+        let mut patch = patch.map_err(kube::Error::BuildRequest)?;
+        patch.headers_mut().insert(ACCEPT, METADATA);
+        client.request::<Answer>(patch).await
+    };
     match in_time(written).await {
-        Ok(written) => {
-            let version = written.meta().resource_version.as_deref();
-            Ok(Written::Watched(version.and_then(|version| version.parse().ok())))
+        Ok(Answer { metadata: Version { resource_version } }) => {
+            Ok(Written::Watched(resource_version.and_then(|version| version.parse().ok())))
         }
         // Deleted meanwhile, or deleted and made again: its successor has its own status.
         Err(ApiError::Refused(status))
