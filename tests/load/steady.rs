@@ -78,6 +78,13 @@ impl Seen {
         Self { from, to, cpu, server_cpu, told }
     }
 
+    /// How many milliseconds the API server itself took to read Secrets, or to write them.
+    fn answers(&self, actor: &Actor, verb: &str) -> Spread {
+        let asked = actor.audit.between(self.from, self.to);
+        let asked = asked.filter(|request| request.resource == "secrets" && request.verb == verb);
+        Spread::of(asked.map(|request| milliseconds(request.answered - request.received)))
+    }
+
     fn note_costs(&self, stage: &Stage, actor: &Actor) {
         let written = actor.audit.between(self.from, self.to).filter(|r| r.writes_target());
         let refreshes = float(written.count());
@@ -107,10 +114,16 @@ fn note_lateness(stage: &Stage, (field, actor): (&Field, &Actor), (seen, dues): 
         .collect();
     let left = Spread::of(written.iter().map(|((_, expiry), at)| seconds(*expiry - *at)));
     let written = Spread::of(written.iter().map(|((due, _), at)| milliseconds(*at - *due)));
-    for (what, late) in [("start", asked), ("written", written)] {
+    // The credentials are read before it is asked, and the target is written after that.
+    let (read, write) = (seen.answers(actor, "get"), seen.answers(actor, "patch"));
+    for (what, late, parts) in
+        [("start", asked, &[&read][..]), ("written", written, &[&read, &write])]
+    {
         println!("        {what}: {} refreshes", late.count());
         for (name, percent) in [("p50", 50.0), ("p99", 99.0), ("max", 100.0)] {
-            stage.note(&format!("steady/{what}-late-{name}"), (late.at(percent), "ms"));
+            let server = parts.iter().map(|part| part.at(percent)).sum();
+            let late = (late.at(percent), "ms");
+            stage.note_beside(&format!("steady/{what}-late-{name}"), late, server);
         }
     }
     stage.note("steady/least-life-left", (left.at(0.0), "s"));
