@@ -5,13 +5,13 @@
 #![allow(clippy::print_stdout, reason = "it tells what it measured")]
 #![allow(clippy::cast_precision_loss, reason = "figures have three digits")]
 
-#[path = "../work/mod.rs"]
-mod work;
+#[path = "../parts/mod.rs"]
+mod parts;
 
 use dhat::{HeapStats, Profiler};
 
-use self::work::rounds::Rounds;
-use self::work::subjects::SUBJECTS;
+use self::parts::rounds::Rounds;
+use self::parts::subjects::SUBJECTS;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -43,7 +43,7 @@ fn tell(name: &str, work: impl FnOnce() -> u64) {
     let HeapStats { total_blocks, total_bytes, .. } = HeapStats::get();
     drop(profiler);
     let (blocks, bytes) = (total_blocks as f64 / times, total_bytes as f64 / times);
-    work::note(&format!("allocations/{name}"), blocks, "");
-    work::note(&format!("allocated/{name}"), bytes, "bytes");
+    parts::note(&format!("allocations/{name}"), blocks, "");
+    parts::note(&format!("allocated/{name}"), bytes, "bytes");
     println!("{name:28} {blocks:>12.1} {bytes:>12.0}");
 }

@@ -9,9 +9,9 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use crate::NOOP;
-use crate::work::rounds::Rounds;
-use crate::work::subjects::SUBJECTS;
-use crate::work::{note, target};
+use crate::parts::rounds::Rounds;
+use crate::parts::subjects::SUBJECTS;
+use crate::parts::{note, target};
 
 /// What of a difference is none: the hashes of maps are other ones in each process.
 const TOLERANCE: f64 = 0.03;

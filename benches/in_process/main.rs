@@ -10,8 +10,8 @@
 #![allow(clippy::cast_precision_loss, reason = "figures have three digits")]
 
 mod instructions;
-#[path = "../work/mod.rs"]
-mod work;
+#[path = "../parts/mod.rs"]
+mod parts;
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ use criterion::Criterion;
 use serde_json::Value;
 use tikv_jemallocator::Jemalloc;
 
-use self::work::rounds::Rounds;
-use self::work::subjects::SUBJECTS;
+use self::parts::rounds::Rounds;
+use self::parts::subjects::SUBJECTS;
 
 // As in the program.
 #[global_allocator]
@@ -42,7 +42,7 @@ fn main() {
         [name, ..] if !name.starts_with('-') => _ = time(),
         _ => {
             let requests = time();
-            work::note(&format!("{GROUP}/{NOOP}-api-requests"), requests as f64, "");
+            parts::note(&format!("{GROUP}/{NOOP}-api-requests"), requests as f64, "");
             note();
             instructions::count();
         }
@@ -52,7 +52,7 @@ fn main() {
 /// Measures times; tells how often the API server was asked by what finds nothing to do.
 fn time() -> u64 {
     let mut criterion = Criterion::default()
-        .output_directory(&work::target().join("criterion"))
+        .output_directory(&parts::target().join("criterion"))
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(3))
         .configure_from_args();
@@ -80,10 +80,10 @@ fn time() -> u64 {
 /// Notes what Criterion found.
 fn note() {
     for name in SUBJECTS.map(|(name, _)| name).into_iter().chain([NOOP]) {
-        let file = work::target().join("criterion").join(GROUP).join(name);
+        let file = parts::target().join("criterion").join(GROUP).join(name);
         let text = fs::read(file.join("new/estimates.json")).unwrap();
         let found: Value = serde_json::from_slice(&text).unwrap();
         let nanoseconds = found["median"]["point_estimate"].as_f64().unwrap();
-        work::note(&format!("{GROUP}/{name}"), nanoseconds / 1e3, "µs");
+        parts::note(&format!("{GROUP}/{name}"), nanoseconds / 1e3, "µs");
     }
 }
