@@ -1,4 +1,5 @@
-//! An object that may not be readable, so that one that is not takes no other with it.
+//! An object that may not be readable, so that one that is not takes no other with it. Of none is
+//! read who manages its fields: that is half of its text, most of the work, and nobody asks for it.
 //!
 //! kube's own guard reads inside the parser of the whole list: what that parser refuses (values that
 //! are nested too deeply) would fail the list. Here an object is first taken as it stands.
@@ -23,13 +24,37 @@ struct Named {
     metadata: Box<ObjectMeta>,
 }
 
+/// Where `managedFields` stand.
+#[derive(serde::Deserialize)]
+struct Managed<'a> {
+    #[serde(borrow)]
+    metadata: ManagedFields<'a>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ManagedFields<'a> {
+    #[serde(borrow)]
+    managed_fields: Option<&'a RawValue>,
+}
+
+fn without_managed_fields(object: &str) -> Cow<'_, str> {
+    let managed = serde_json::from_str::<Managed<'_>>(object).ok();
+    let Some(fields) = managed.and_then(|managed| managed.metadata.managed_fields) else {
+        return Cow::Borrowed(object);
+    };
+    let from = fields.get().as_ptr().addr() - object.as_ptr().addr();
+    Cow::Owned([&object[..from], "null", &object[from + fields.get().len()..]].concat())
+}
+
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Lenient<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        if let Ok(object) = serde_json::from_str::<K>(raw.get()) {
+        let text = without_managed_fields(raw.get());
+        if let Ok(object) = serde_json::from_str::<K>(&text) {
             return Ok(Self::Readable(Box::new(object)));
         }
-        let named = serde_json::from_str::<Named>(raw.get());
+        let named = serde_json::from_str::<Named>(&text);
         Ok(Self::Unreadable(named.map(|named| named.metadata).unwrap_or_default()))
     }
 }
@@ -101,6 +126,21 @@ mod tests {
             matches!(&list.items[0], Lenient::Unreadable(meta) if meta.name.as_deref() == Some("p"))
         );
         assert!(matches!(list.items[1], Lenient::Readable(_)));
+    }
+
+    #[test]
+    fn who_manages_its_fields_is_not_read_and_all_else_is() {
+        for fields in [r#"[{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]"#, "[]", "null"] {
+            let text = provider("1").replace(
+                r#""name": "p","#,
+                &format!(r#""finalizers": [], "name": "p", "managedFields": {fields},"#),
+            );
+            let read: Lenient<OAuthProvider> = serde_json::from_str(&text).unwrap();
+            let Lenient::Readable(read) = read else { panic!("{read:?}") };
+            let mut whole: OAuthProvider = serde_json::from_str(&text).unwrap();
+            whole.metadata.managed_fields = None;
+            assert_eq!(format!("{read:?}"), format!("{whole:?}"));
+        }
     }
 
     #[test]
