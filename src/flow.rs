@@ -61,9 +61,12 @@ enum Next<'a> {
     Round,
     /// It is waited for a turn to ask the provider, and then there is another one.
     Turn(Queue<'a>),
-    /// Nothing for so long, or until something changes.
-    Rest(Option<Duration>),
+    /// Nothing until then, or until something changes, once it is told how the token stands.
+    Rest { change: Option<Box<Change>>, until: Option<DateTime<Utc>> },
 }
+
+/// A status that was, and the one that is to be written.
+type Change = (OAuthClientTokenStatus, OAuthClientTokenStatus);
 
 /// Waiting for a turn.
 struct Queue<'a> {
@@ -101,7 +104,10 @@ pub async fn settle<S: Station>(
                     None => return Ok(None),
                 }
             }
-            Next::Rest(wait) => return Ok(wait),
+            Next::Rest { change, until } => {
+                Box::pin(tell(station, &token, change)).instrument(refresh.clone()).await?;
+                return Ok(until.map(|until| wait(until, station.clock())));
+            }
         }
     }
     let owner = token.owner();
@@ -129,9 +135,9 @@ async fn round<'a, S: Station>(
         Plan::Wait { until, next_attempt_at, verdicts } => {
             let stamp = Stamp { now, generation: token.metadata.generation };
             let standing = Standing { verdicts, next_attempt_at, stamp };
-            let told = Box::pin(write_down(station, token, (&case.snapshot.facts, standing)));
-            told.instrument(refresh.clone()).await?;
-            return Ok(Next::Rest(until.map(|until| wait(until, station.clock()))));
+            // Thousands may wait to tell: what was decided from is not held meanwhile.
+            let change = change(station, token, (&case.snapshot.facts, standing));
+            return Ok(Next::Rest { change, until });
         }
         Plan::Fetch(order) => {
             let entered = if let Some(place) = place {
@@ -155,7 +161,7 @@ async fn round<'a, S: Station>(
         }
     };
     // None: the process is ending, or there is news and it is looked at again.
-    let Some(outcome) = outcome else { return Ok(Next::Rest(None)) };
+    let Some(outcome) = outcome else { return Ok(Next::Rest { change: None, until: None }) };
     learn(station, &case, outcome);
     Ok(Next::Round)
 }
@@ -231,7 +237,7 @@ async fn expire<S: Station>(station: &S, token: &Arc<OAuthClientToken>) -> Resul
     let Some(facts) = station.ledger().facts(uid(token)) else { return Ok(()) };
     let stamp = Stamp { now, generation: token.metadata.generation };
     let standing = Standing { verdicts, next_attempt_at: None, stamp };
-    write_down(station, token, (&facts, standing)).await
+    tell(station, token, change(station, token, (&facts, standing))).await
 }
 
 fn learn<S: Station>(station: &S, case: &Case, outcome: Outcome) {
@@ -259,30 +265,31 @@ async fn tell_unread<S: Station>(
     let before = known.or_else(|| token.status.clone()).unwrap_or_default();
     let stamp = Stamp { now: station.clock().now(), generation: token.metadata.generation };
     let after = unread(&before, error, stamp);
-    tell(station, token, (before, after)).await
+    tell(station, token, (after != before).then(|| Box::new((before, after)))).await
 }
 
-async fn write_down<S: Station>(
+/// What changes in a status, if anything does.
+fn change<S: Station>(
     station: &S,
     token: &OAuthClientToken,
     (facts, standing): (&Facts, Standing),
-) -> Result<(), Error> {
+) -> Option<Box<Change>> {
     // Forgotten: the token went while it was worked on.
-    let Some(before) = station.ledger().status(uid(token)) else { return Ok(()) };
+    let before = station.ledger().status(uid(token))?;
     let after = status(facts, standing, &before.conditions);
-    tell(station, token, (before, after)).await
+    (after != before).then(|| Box::new((before, after)))
 }
 
-/// Records a status that differs from the one before, and remembers it.
+/// Records what changes in a status, and remembers it.
 async fn tell<S: Station>(
     station: &S,
     token: &OAuthClientToken,
-    (before, after): (OAuthClientTokenStatus, OAuthClientTokenStatus),
+    change: Option<Box<Change>>,
 ) -> Result<(), Error> {
-    if after != before {
-        let change = Transition { before: &before, after: &after };
+    if let Some((before, after)) = change.as_deref() {
+        let change = Transition { before, after };
         let written = station.record(token, change).instrument(spans::step("write status"));
-        station.ledger().note_written(uid(token), &after, written.await?);
+        station.ledger().note_written(uid(token), after, written.await?);
     }
     Ok(())
 }
@@ -361,12 +368,13 @@ mod tests {
             let verdicts = Verdicts { ready, fresh, stalled: verdict(Holds::No) };
             Standing { verdicts, next_attempt_at: None, stamp }
         };
-        write_down(&teller, &token, (&Facts::default(), standing())).await.unwrap();
+        let ready = || change(&teller, &token, (&Facts::default(), standing()));
+        tell(&teller, &token, ready()).await.unwrap();
         let missing = Error::new(Reason::ReadFailed, "RBAC").with_class(Class::Permanent);
         // The cache does not know yet what was written last: the token's own status is older.
         tell_unread(&teller, &token, &missing).await.unwrap();
         tell_unread(&teller, &token, &missing).await.unwrap();
-        write_down(&teller, &token, (&Facts::default(), standing())).await.unwrap();
+        tell(&teller, &token, ready()).await.unwrap();
         let told = teller.told.lock().unwrap().clone();
         let is_stalled =
             |told: &OAuthClientTokenStatus| conditions::is_true(&told.conditions, STALLED);

@@ -67,7 +67,7 @@ impl Recorder {
         Transition { before, after }: Transition<'_>,
     ) -> Result<Written, Error> {
         let places = if before.token == after.token { &self.remarks } else { &self.deliveries };
-        let written = self.while_leading((places, write(&self.client, token, after))).await?;
+        let written = self.write(places, (token, after)).await?;
         if written != Written::Not && self.lead.holds() {
             for notice in notices(&before.conditions, &after.conditions) {
                 self.herald.tell(token, notice);
@@ -82,9 +82,7 @@ impl Recorder {
         token: &ClusterOAuthClientToken,
         (before, after): (&ClusterOAuthClientTokenStatus, &ClusterOAuthClientTokenStatus),
     ) -> Result<(), Error> {
-        if self.while_leading((&self.remarks, write(&self.client, token, after))).await?
-            == Written::Not
-        {
+        if self.write(&self.remarks, (token, after)).await? == Written::Not {
             return Ok(());
         }
         if self.lead.holds() {
@@ -96,16 +94,18 @@ impl Recorder {
     }
 
     /// Writes while this process leads: what is still under way when another may is given up.
-    async fn while_leading(
+    async fn write<K: Resource<DynamicType = ()>>(
         &self,
-        (places, written): (&Semaphore, impl Future<Output = Result<Written, Error>>),
+        places: &Semaphore,
+        (token, status): (&K, &impl Serialize),
     ) -> Result<Written, Error> {
         if !self.lead.holds() {
             return Ok(Written::Not);
         }
         let written = async {
             let _place = places.acquire().await;
-            written.await
+            // In a box of its own: whoever waits for a place takes no room for what comes then.
+            Box::pin(write(&self.client, token, status)).await
         };
         tokio::select! {
             written = written => written,
