@@ -320,5 +320,9 @@ mod tests {
             engine.queue(case, order)
         });
         assert!(reconciling <= 1 << 10 && queueing <= 1 << 10, "{reconciling} {queueing}");
+        let telling = size(|(context, change): (&Context, (&OAuthClientToken, Transition<'_>))| {
+            context.record(change.0, change.1)
+        });
+        assert!(telling <= 1 << 10, "{telling}");
     }
 }
