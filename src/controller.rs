@@ -231,7 +231,7 @@ impl Context {
             name: snapshot.secret_name().to_owned(),
         };
         let found = self.look(&target).await?;
-        snapshot.target = found.map(|meta| (*meta).clone().seen_by(&snapshot.owner()));
+        snapshot.target = found.map(|meta| Arc::unwrap_or_clone(meta).seen_by(&snapshot.owner()));
         snapshot.facts = self.facts(&snapshot);
         Ok(Case { snapshot, materials: materials.ok(), shape, news })
     }

@@ -274,10 +274,15 @@ fn change<S: Station>(
     token: &OAuthClientToken,
     (facts, standing): (&Facts, Standing),
 ) -> Option<Box<Change>> {
-    // Forgotten: the token went while it was worked on.
-    let before = station.ledger().status(uid(token))?;
+    let (ledger, uid, mark) = (station.ledger(), uid(token), standing.mark());
+    // Else it is told of, or forgotten: the token went while it was worked on.
+    let before = ledger.status_to_change(uid, mark)?;
     let after = status(facts, standing, &before.conditions);
-    (after != before).then(|| Box::new((before, after)))
+    if after == before {
+        ledger.note_told(uid, mark);
+        return None;
+    }
+    Some(Box::new((before, after)))
 }
 
 /// Records what changes in a status, and remembers it.

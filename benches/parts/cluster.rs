@@ -21,7 +21,7 @@ use super::token;
 type Answer = Response<StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>>;
 
 /// What it holds, by resource and name.
-struct Held(BTreeMap<(&'static str, String), Value>);
+struct Held(BTreeMap<(String, String), Value>);
 
 /// What is asked.
 struct Asked {
@@ -54,14 +54,14 @@ impl Held {
             "metadata": token::metadata(token::CREDENTIALS), "data": values.collect::<BTreeMap<_, _>>(),
         });
         let named = [
-            (("oauthproviders", token::PROVIDER.to_owned()), token::provider("oauth2")),
-            (("secrets", token::CREDENTIALS.to_owned()), credentials),
+            (key("oauthproviders", token::PROVIDER), token::provider("oauth2")),
+            (key("secrets", token::CREDENTIALS), credentials),
         ];
         let each = |number| {
             let name = token::name(number);
             [
-                (("oauthclienttokens", name.clone()), token::resource(number)),
-                (("secrets", name), token::target(number, &inputs)),
+                (key("oauthclienttokens", &name), token::resource(number)),
+                (key("secrets", &name), token::target(number, &inputs)),
             ]
         };
         Self(named.into_iter().chain((0..tokens).flat_map(each)).collect())
@@ -91,12 +91,11 @@ impl Held {
     }
 
     fn find(&self, resource: &str, name: &str) -> Option<&Value> {
-        let mut all = self.all(resource);
-        all.find(|object| object["metadata"]["name"] == name)
+        self.0.get(&key(resource, name))
     }
 
     fn all(&self, resource: &str) -> impl Iterator<Item = &Value> {
-        self.0.iter().filter(move |((of, _), _)| *of == resource).map(|(_, object)| object)
+        self.0.iter().filter(move |((of, _), _)| of == resource).map(|(_, object)| object)
     }
 
     fn list(&self, asked: &Asked) -> Value {
@@ -156,6 +155,10 @@ impl Asked {
             false => object.clone(),
         }
     }
+}
+
+fn key(resource: &str, name: &str) -> (String, String) {
+    (resource.to_owned(), name.to_owned())
 }
 
 fn told(status: StatusCode, object: &Value) -> Answer {

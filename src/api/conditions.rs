@@ -13,7 +13,7 @@ pub const STALLED: &str = "Stalled";
 pub const SUSPENDED: &str = "Suspended";
 
 /// One condition as it ought to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub struct Verdict {
     /// `True`, `False` or `Unknown`.
     pub status: &'static str,

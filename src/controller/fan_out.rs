@@ -180,7 +180,9 @@ impl Grant {
     /// A copy, as far as it is known: where nothing is, whoever writes finds out.
     fn found(&self, key: &SecretKey) -> Option<Arc<TargetMeta>> {
         match self.context.caches.secrets.known(key) {
-            Known::Present(meta) => Some(Arc::new((*meta).clone().seen_by(&self.token.owner()))),
+            Known::Present(meta) => {
+                Some(Arc::new(Arc::unwrap_or_clone(meta).seen_by(&self.token.owner())))
+            }
             Known::Nothing | Known::Absent(_) => None,
         }
     }

@@ -60,7 +60,7 @@ pub enum Plan {
 }
 
 /// The three conditions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub struct Verdicts {
     /// `Ready`.
     pub ready: Verdict,

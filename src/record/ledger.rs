@@ -21,6 +21,8 @@ struct Entry {
     status: Option<Packed<OAuthClientTokenStatus>>,
     /// Of which version of its resource that is, where the resource is watched.
     version: Option<u64>,
+    /// By its mark, the standing that the status was found to tell of, given these facts.
+    told: Option<u64>,
 }
 
 /// Whether a status was written.
@@ -57,7 +59,7 @@ impl Ledger {
     /// Takes up a token that is seen for the first time.
     pub fn open(&self, uid: &str, facts: &Facts, status: &OAuthClientTokenStatus) {
         let (facts, status) = (Packed::of(facts), Packed::of(status));
-        let entry = Entry { facts, status, version: None };
+        let entry = Entry { facts, status, ..Entry::default() };
         self.with(|entries| entries.insert(uid.into(), entry));
     }
 
@@ -82,6 +84,7 @@ impl Ledger {
             if let Some(entry) = entries.get_mut(uid) {
                 let facts = entry.facts().unwrap_or_default();
                 entry.facts = Packed::of(&learn(facts, outcome, lesson));
+                entry.told = None;
             }
         });
     }
@@ -89,6 +92,24 @@ impl Ledger {
     /// The last status that was written, as far as this process knows.
     pub fn status(&self, uid: &str) -> Option<OAuthClientTokenStatus> {
         self.with(|entries| entries.get(uid)?.status())
+    }
+
+    /// The same, unless it is known to tell of the standing with this mark.
+    pub fn status_to_change(&self, uid: &str, mark: u64) -> Option<OAuthClientTokenStatus> {
+        self.with(|entries| {
+            let entry = entries.get(uid).filter(|entry| entry.told != Some(mark))?;
+            entry.status()
+        })
+    }
+
+    /// Notes that the last status tells of the standing with this mark: until either changes it need
+    /// not be unpacked to find that out again.
+    pub fn note_told(&self, uid: &str, mark: u64) {
+        self.with(|entries| {
+            if let Some(entry) = entries.get_mut(uid) {
+                entry.told = Some(mark);
+            }
+        });
     }
 
     /// Its conditions.
@@ -106,6 +127,7 @@ impl Ledger {
                 let none = OAuthClientTokenStatus::default();
                 entry.status = Packed::of(status.unwrap_or(&none));
                 entry.version = version;
+                entry.told = None;
             }
         });
     }
@@ -121,6 +143,7 @@ impl Ledger {
             if let Some(entry) = entries.get_mut(uid) {
                 entry.status = Packed::of(status);
                 entry.version = version.max(entry.version);
+                entry.told = None;
             }
         });
     }
@@ -130,6 +153,7 @@ impl Ledger {
         self.with(|entries| {
             entries.retain(|_, entry| {
                 entry.facts = None;
+                entry.told = None;
                 entry.version.is_some()
             });
         });
@@ -166,6 +190,41 @@ mod tests {
         // Which the watch told before the answer came.
         ledger.note_written("u", &status("not told"), Written::Not);
         assert_eq!(known(&ledger).as_deref(), Some("by another"));
+    }
+
+    #[test]
+    fn a_status_is_looked_at_again_once_anything_that_it_follows_from_may_have_changed() {
+        let ledger = Ledger::default();
+        ledger.see("u", Some(&status("seen")), Some(3));
+        let is_looked_at = |mark| ledger.status_to_change("u", mark).is_some();
+        let changes: [(&str, &dyn Fn()); 5] = [
+            ("nothing is known", &|| {}),
+            ("the watch tells of another", &|| {
+                ledger.see("u", Some(&status("by another")), Some(4))
+            }),
+            ("another is written", &|| {
+                ledger.note_written("u", &status("written"), Written::Watched(Some(5)));
+            }),
+            ("something is learnt", &|| {
+                let lesson = Lesson {
+                    now: chrono::DateTime::UNIX_EPOCH,
+                    min_interval: None,
+                    random: 0.5,
+                    undone_by: None,
+                };
+                ledger.learn("u", Outcome::Parted, lesson);
+            }),
+            ("a term begins", &|| ledger.clear()),
+        ];
+        for (what, change) in changes {
+            change();
+            assert!(is_looked_at(7), "{what}");
+            ledger.note_told("u", 7);
+            assert!(!is_looked_at(7) && is_looked_at(8), "{what}");
+            // What is written comes back.
+            ledger.see("u", Some(&status("written")), Some(3));
+            assert!(!is_looked_at(7), "{what}");
+        }
     }
 
     #[test]

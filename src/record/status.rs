@@ -1,5 +1,7 @@
 //! The status that follows from what is remembered and decided.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -18,6 +20,15 @@ pub struct Standing {
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// Now, and for which generation of the spec.
     pub stamp: Stamp,
+}
+
+impl Standing {
+    /// The same for standings that a status tells of in the same words.
+    pub fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.verdicts, self.next_attempt_at, self.stamp.generation).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// A status that was, and the one that is.
