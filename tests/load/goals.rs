@@ -40,7 +40,7 @@ const TEN_THOUSAND: Option<u32> = Some(10_000);
 const FIFTY_THOUSAND: Option<u32> = Some(50_000);
 
 /// In the order in which they are told.
-pub const GOALS: [Goal; 22] = [
+pub const GOALS: [Goal; 23] = [
     goal("cold start, 1,000 tokens", ("cold-start/rate", THOUSAND), OfCeiling(80.0)),
     goal("cold start, 10,000 tokens", ("cold-start/rate", TEN_THOUSAND), OfCeiling(65.0)),
     goal(
@@ -57,7 +57,12 @@ pub const GOALS: [Goal; 22] = [
     goal("expired", ("steady/expired", TEN_THOUSAND), AtMost(0.0, "s")),
     goal("memory, idle", ("idle/resident", None), AtMost(20.0, "MiB")),
     goal("memory, 10,000 tokens", ("steady/resident", TEN_THOUSAND), AtMost(60.0, "MiB")),
-    goal("memory, 10,000 tokens, peak", ("steady/peak", TEN_THOUSAND), AtMost(70.0, "MiB")),
+    goal(
+        "memory, 10,000 tokens, peak since a restart",
+        ("steady/peak", TEN_THOUSAND),
+        AtMost(70.0, "MiB"),
+    ),
+    goal("memory, 10,000 new tokens, peak", ("cold-start/peak", TEN_THOUSAND), AtMost(70.0, "MiB")),
     goal("memory, 50,000 tokens", ("steady/resident", FIFTY_THOUSAND), AtMost(200.0, "MiB")),
     goal(
         "memory, a token, from 10,000 to 50,000",
@@ -74,10 +79,10 @@ pub const GOALS: [Goal; 22] = [
         ("restart/scheduled", TEN_THOUSAND),
         AtMost(3_000.0, "ms"),
     ),
-    goal("the same, token requests", ("restart/token-requests", TEN_THOUSAND), AtMost(0.0, "")),
+    goal("restart, token requests", ("restart/token-requests", TEN_THOUSAND), AtMost(0.0, "")),
     goal("CPU a refresh", ("steady/cpu-per-refresh", TEN_THOUSAND), AtMost(1.2, "ms")),
     goal(
-        "CPU a refresh, at saturation",
+        "CPU a new token, as many as the machine makes",
         ("cold-start/cpu-per-token", TEN_THOUSAND),
         AtMost(0.8, "ms"),
     ),

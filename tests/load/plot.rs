@@ -56,7 +56,8 @@ pub const PLOTS: [Plot; 5] = [
         scale: Scale::Logarithmic,
         curves: &[
             curve("while refreshing", "steady/resident"),
-            curve("at most", "steady/peak"),
+            curve("at most, since a restart", "steady/peak"),
+            curve("at most, while all are new", "cold-start/peak"),
             curve("after a restart", "restart/resident"),
         ],
     },
@@ -89,7 +90,7 @@ pub const PLOTS: [Plot; 5] = [
         scale: Scale::Linear,
         curves: &[
             curve("as they fall due", "steady/cpu-per-refresh"),
-            curve("cold start", "cold-start/cpu-per-token"),
+            curve("of a new token", "cold-start/cpu-per-token"),
         ],
     },
     Plot {

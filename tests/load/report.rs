@@ -50,7 +50,7 @@ pub fn page(known: Known<'_>) -> String {
 /// The table of the goals.
 pub fn goals(known: Known<'_>) -> String {
     let mut table =
-        "| what | goal | measured | ceiling in the same run | |\n|---|---|---|---|---|\n"
+        "| what | goal | measured | ceiling, or the API server's part | |\n|---|---|---|---|---|\n"
             .to_owned();
     for goal in &GOALS {
         let found = goal.found(known);
