@@ -200,7 +200,7 @@ mod tests {
         let changes: [(&str, &dyn Fn()); 5] = [
             ("nothing is known", &|| {}),
             ("the watch tells of another", &|| {
-                ledger.see("u", Some(&status("by another")), Some(4))
+                ledger.see("u", Some(&status("by another")), Some(4));
             }),
             ("another is written", &|| {
                 ledger.note_written("u", &status("written"), Written::Watched(Some(5)));
