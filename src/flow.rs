@@ -8,7 +8,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tracing::{Instrument, Span, warn};
 
 use crate::act::{Case, Edge, Engine, Entry, Place};
@@ -275,9 +274,15 @@ fn change<S: Station>(
     token: &OAuthClientToken,
     (facts, standing): (&Facts, Standing),
 ) -> Option<Box<Change>> {
-    let mark = standing.mark();
-    let follows = |before: &[Condition]| status(facts, standing, before);
-    station.ledger().change(uid(token), mark, follows).map(Box::new)
+    let (ledger, uid, mark) = (station.ledger(), uid(token), standing.mark());
+    // Else it is told of, or forgotten: the token went while it was worked on.
+    let before = ledger.status_to_change(uid, mark)?;
+    let after = status(facts, standing, &before.conditions);
+    if after == before {
+        ledger.note_told(uid, mark);
+        return None;
+    }
+    Some(Box::new((before, after)))
 }
 
 /// Records what changes in a status, and remembers it.
